@@ -1,0 +1,1 @@
+"""The models that are compared, their tuning, and the export of the best."""

@@ -1,0 +1,81 @@
+"""Where each stage reads and writes. Nothing else in the package spells out a path."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The files of a project, below `root` (in normal use the folder that holds pyproject.toml)."""
+
+    root: Path
+
+    @property
+    def raw(self) -> Path:
+        """The tables as published, one Parquet file each."""
+        return self.root / "data" / "raw"
+
+    @property
+    def rejected(self) -> Path:
+        """Rows that broke the data contract, with the reason."""
+        return self.root / "data" / "rejected"
+
+    @property
+    def features(self) -> Path:
+        """The feature table: one row a decision."""
+        return self.root / "data" / "processed" / "features.parquet"
+
+    @property
+    def data_manifest(self) -> Path:
+        """What the feature table was made from: hashes, counts, the code's version."""
+        return self.root / "data" / "processed" / "manifest.json"
+
+    @property
+    def sql(self) -> Path:
+        """The queries that make examples and features."""
+        return self.root / "sql"
+
+    @property
+    def params(self) -> Path:
+        """Tuned parameters; committed, because a result depends on them."""
+        return self.root / "params.json"
+
+    @property
+    def artifacts(self) -> Path:
+        """Everything a run leaves that is not committed."""
+        return self.root / "artifacts"
+
+    @property
+    def models(self) -> Path:
+        """The fitted models of the last training, with their probabilities."""
+        return self.artifacts / "models"
+
+    @property
+    def candidate(self) -> Path:
+        """The exported challenger: model.onnx, manifest.json, examples.json."""
+        return self.artifacts / "candidate"
+
+    @property
+    def champion(self) -> Path:
+        """The model that is served: the candidate that last passed the gate."""
+        return self.artifacts / "champion"
+
+    @property
+    def prediction_log(self) -> Path:
+        """The endpoint's log: predictions and, when known, their truth (SQLite)."""
+        return self.artifacts / "predictions.sqlite"
+
+    @property
+    def reports(self) -> Path:
+        """Reports for people, and the figures behind them."""
+        return self.root / "reports"
+
+    @property
+    def figures(self) -> Path:
+        """Pictures that the reports and the README show."""
+        return self.reports / "figures"
+
+    @property
+    def metrics(self) -> Path:
+        """Every measured number of the last evaluation."""
+        return self.reports / "metrics.json"

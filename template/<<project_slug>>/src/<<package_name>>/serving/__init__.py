@@ -1,0 +1,1 @@
+"""The endpoint. Imports nothing that training needs."""
