@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#8a8f98"
 
 
-def new_figure(width: float = 7.0, height: float = 3.6, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
+def new_figure(
+    width: float = 7.0, height: float = 3.6, rows: int = 1, columns: int = 1
+) -> tuple[Figure, Any]:
     """Return a figure of the given size in inches, and its axes (an array when there are several)."""
     figure, axes = plt.subplots(rows, columns, figsize=(width, height), layout="constrained")
     for ax in figure.axes:
@@ -63,7 +65,10 @@ class Report:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str = "") -> None:
         """Add a table; numbers are aligned right, and floats are shown with up to four digits."""
-        cells = [[{"text": shown(value), "number": isinstance(value, (int, float))} for value in row] for row in rows]
+        cells = [
+            [{"text": shown(value), "number": isinstance(value, (int, float))} for value in row]
+            for row in rows
+        ]
         self.parts.append({"kind": "table", "columns": list(columns), "rows": cells, "caption": caption})
 
     def figure(self, figure: Figure, name: str, alt: str) -> None:
@@ -88,7 +93,7 @@ class Report:
 def shown(value: object) -> str:
     """Write a value as a reader expects it: 84,292 and .605, not 84292 and 0.6049999."""
     if value is None or value != value:  # noqa: PLR0124 — NaN is the one value unlike itself
-        return "–"
+        return "n/a"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
