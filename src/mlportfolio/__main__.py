@@ -1,0 +1,7 @@
+"""`python -m mlportfolio`."""
+
+import sys
+
+from mlportfolio.cli import main
+
+sys.exit(main())

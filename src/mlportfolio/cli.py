@@ -1,0 +1,340 @@
+"""The command: parse, call, print. Everything heavy is imported inside the command that needs it."""
+
+import json
+import shlex
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from mlportfolio import __version__
+from mlportfolio.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mlportfolio.form import Form
+    from mlportfolio.interview import Wizard
+    from mlportfolio.project import Made
+    from mlportfolio.source import Source
+
+# Parameters of `new` itself. Every other one is named after the question that it answers.
+OWN_FLAGS = frozenset({"destination", "yes", "run", "dry_run", "as_json", "answers", "pairs", "template"})
+
+INTERRUPTED = 130
+
+_EXAMPLES = """\b
+Examples:
+  mlportfolio new                              ask everything, with advice
+  mlportfolio new flights --yes                take every default
+  mlportfolio new flights --yes --run          ... then install it, and run it end to end
+  mlportfolio new flights --yes --dry-run      show the files, write nothing
+  mlportfolio new --answers mine.yml --set success="nobody stranded" --yes
+"""
+
+app = typer.Typer(
+    epilog="Begin with:  mlportfolio new",
+    rich_markup_mode=None,  # rich takes longer to import than all else that --help needs
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+)
+
+Answer = Annotated[str | None, typer.Option(metavar="TEXT", show_default=False)]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command. Whatever goes wrong becomes one sentence, never a traceback.
+
+    Returns:
+        0; 1 where something failed; 2 where the input was wrong; 130 where the user stopped it.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 still gets its answer
+    try:
+        code = app(arguments, prog_name="mlportfolio", standalone_mode=False) or 0
+        if code != INTERRUPTED:
+            return code
+        message = "Stopped; nothing was written."
+    except (UserError, typer.TyperException) as error:
+        message, code = (
+            error.format_message() if isinstance(error, typer.TyperException) else str(error),
+            error.exit_code,
+        )
+    except typer.Abort:
+        message, code = "Stopped; nothing was written.", INTERRUPTED
+    except OSError as error:
+        message, code = f"{error.strerror or error}: {error.filename or 'no file named'}.", 1
+    except Exception as error:  # noqa: BLE001 - a traceback helps no learner
+        message, code = (
+            f"mlportfolio did not foresee this, please report it: {type(error).__name__}: {error}",
+            1,
+        )
+    if "--json" in arguments:
+        print(json.dumps({"error": message}))
+    else:
+        print(f"Error: {message}", file=sys.stderr)
+    return code
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's own form of a callback
+    if wanted:
+        print(f"mlportfolio {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop."),
+    ] = False,
+) -> None:
+    """Make a machine-learning portfolio project: a clear problem, real data, measured models, an endpoint."""
+
+
+class _QuestionHelp(TyperCommand):
+    """A command whose help says about each flag what copier.yml says about its question."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Take the words from copier.yml, and list the questions that have no flag."""
+        from mlportfolio.source import declared, own_path  # noqa: PLC0415
+
+        questions = {key: each for key, each in declared(own_path()).items() if not each.computed}
+        for parameter in self.params:
+            if question := questions.pop(parameter.name or "", None):
+                choices = f" [{'|'.join(question.choices)}]" if question.choices else ""
+                parameter.help = question.advice + choices  # type: ignore[attr-defined]
+        super().format_options(ctx, formatter)
+        with formatter.section("Questions without a flag (--set KEY=VALUE)"):
+            formatter.write_dl([(key, question.advice) for key, question in questions.items()])
+
+
+@app.command(cls=_QuestionHelp, epilog=_EXAMPLES)
+def new(  # noqa: PLR0913 - one parameter for each flag
+    ctx: typer.Context,
+    destination: Annotated[
+        str | None, typer.Argument(help="Where to put it; ./<project_slug> if left out.", show_default=False)
+    ] = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Take defaults for the rest; never ask.")] = False,
+    run: Annotated[
+        bool, typer.Option("--run", help="Go on: install the project and run its pipeline.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the files; write nothing.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object and nothing else; never ask.")
+    ] = False,
+    answers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Answers in YAML or JSON; flags go before it.")
+    ] = None,
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Answer any question; may be repeated."),
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option(metavar="PATH_OR_URL", help="Another template than this package's own.")
+    ] = None,
+    domain: Answer = None,
+    decision_maker: Answer = None,
+    decision: Answer = None,
+    prediction: Answer = None,
+    decision_time: Answer = None,
+    false_negative_cost: Answer = None,
+    false_positive_cost: Answer = None,
+    metric: Answer = None,
+    success: Answer = None,
+    project_name: Answer = None,
+    project_slug: Answer = None,
+    package_name: Answer = None,
+    author_name: Answer = None,
+    tracking: Answer = None,
+    container: Annotated[bool | None, typer.Option("--container/--no-container", show_default=False)] = None,
+    ci: Answer = None,
+    licence: Answer = None,
+) -> None:
+    """Make a project. At a terminal it asks, question by question; flags answer beforehand."""
+    from mlportfolio import pipeline, project, source  # noqa: PLC0415
+
+    project.leave_foreign_repository()
+    if dry_run and run:
+        raise UserError("--dry-run writes nothing, so there is nothing to --run; leave one of them out.")
+    if destination is not None:
+        project.check_destination(destination)
+    if run:
+        pipeline.check_make()
+    flags = {key: value for key, value in ctx.params.items() if key not in OWN_FLAGS}
+    with project.stop_signals(), source.open_template(template) as found:
+        from mlportfolio import interview  # noqa: PLC0415 - with copier and questionary, most of a second
+
+        questions = source.declared(found.path)
+        given = interview.gather(answers, flags, pairs or (), questions)
+        asking = _at_terminal() and not (yes or as_json)
+        if not (asking or yes):
+            interview.check_complete(given, questions, set(flags))
+        wizard = interview.Wizard(questions) if asking else None
+        form, notes = interview.fill(found, given, wizard)
+        where = _place(destination, form, wizard)
+        if not as_json:
+            _say(notes)
+        if wizard and not wizard.confirms(form, where):
+            print("Nothing was written.")
+            raise typer.Exit(1)
+        message = f"Start {form.answers.get('project_name', where.name)}"
+        made = project.make(found, form.everything, where, message, dry_run=dry_run)
+
+        command = interview.command_line(form, _relative(where), set(flags), template)
+        if as_json:
+            if run:
+                pipeline.run(made.path, pipeline.Silent())
+                _record_run(made)
+            record = _as_record(made, form, found, command)
+            print(json.dumps(record | {"notes": notes + made.notes, "dry_run": dry_run}))
+        else:
+            _finish(made, dry_run=dry_run, run=run, command=command if wizard else None)
+
+
+def _as_record(made: "Made", form: "Form", found: "Source", command: str) -> dict[str, Any]:
+    """What was made, for programs."""
+    from mlportfolio.pipeline import headline  # noqa: PLC0415
+
+    return {
+        "path": str(made.path),
+        "answers": form.answers,
+        "files": made.files,
+        "commit": made.commit,
+        "headline": headline(made.path),
+        "command": command,
+        "template": {"url": found.url, "commit": found.commit},
+        "version": __version__,
+    }
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _place(destination: str | None, form: "Form", wizard: "Wizard | None") -> Path:
+    """Where the project goes: where the user said, else the project's slug in the working directory."""
+    from mlportfolio.project import check_destination  # noqa: PLC0415
+
+    name = destination or form.answers.get("project_slug")
+    if not name:
+        raise UserError("This template has no project_slug to name the folder after; give a DESTINATION.")
+    try:
+        return check_destination(name)
+    except UserError as error:
+        if not wizard:
+            raise
+        return wizard.elsewhere(error)
+
+
+def _relative(path: Path) -> str:
+    """The path as one would type it here: relative if it is below the working directory."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _say(notes: "Iterable[str]") -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _finish(made: "Made", *, dry_run: bool, run: bool, command: str | None) -> None:
+    """Say what was made, run it if that is wanted, and name the next steps."""
+    from mlportfolio.project import tree  # noqa: PLC0415
+
+    if dry_run:
+        print(f"{tree(made.path.name, made.files)}\n\n{len(made.files)} files, not written to {made.path}.")
+    else:
+        first = f", first commit {made.commit[:7]}" if made.commit else ""
+        print(f"Made {made.path}: {len(made.files)} files{first}.")
+    _say(made.notes)
+    if command:
+        print(f"\nThe same again, without questions:\n  {command}")
+    sys.stdout.flush()
+    if run:
+        _watch(made)
+    if not dry_run:
+        _next_steps(made, ran=run)
+
+
+def _watch(made: "Made") -> None:
+    """Install and run the project before the user's eyes, and show its headline figures."""
+    from mlportfolio import pipeline  # noqa: PLC0415
+
+    with pipeline.Live() if _at_terminal() else nullcontext(pipeline.Plain()) as display:
+        pipeline.run(made.path, display)
+    known = len(made.notes)
+    _record_run(made)
+    _say(made.notes[known:])
+    figures = pipeline.headline(made.path)
+    width = max(map(len, figures), default=0)
+    print(*(f"  {name:{width}}  {value}" for name, value in figures.items()), sep="\n")
+
+
+def _record_run(made: "Made") -> None:
+    """Commit what the run changed, if the first commit was ours to make."""
+    from mlportfolio import project  # noqa: PLC0415
+
+    if made.commit and project.has_changes(made.path):
+        project.commit(made, "Record the results of the first run")
+
+
+def _next_steps(made: "Made", *, ran: bool) -> None:
+    place = _relative(made.path)
+    go = [] if place == "." else [(f"cd {shlex.quote(place)}", "")]
+    train = [] if ran else [("make run", "install, train, evaluate: the whole pipeline")]
+    serve = [("make serve", "try the model in a browser")]
+    share = [("git remote add origin <your repository> && git push -u origin main", "show it")]
+    read = [("less README.md", "the problem, and how it is solved")]
+    steps = (go + train + serve + (share if made.commit else []) + read)[:3]
+    width = max(len(command) for command, _ in steps)
+    print("\nNext:")
+    for number, (command, why) in enumerate(steps, 1):
+        print(f"  {number}. {command:{width}}  {f'# {why}' if why else ''}".rstrip())
+
+
+@app.command()
+def domains(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    template: Annotated[
+        str | None, typer.Option(metavar="PATH_OR_URL", help="Another template than this package's own.")
+    ] = None,
+) -> None:
+    """List the domains: problem, task, rows, metric, licence."""
+    from mlportfolio import source  # noqa: PLC0415
+
+    with source.open_template(template) as found:
+        offered = {slug: _domain(facts) for slug, facts in source.domains(found.path).items()}
+    if as_json:
+        print(json.dumps(offered))
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table("domain", "problem", "task", "rows", "metric", "licence of the data")
+    for slug, facts in offered.items():
+        table.add_row(
+            slug, facts["problem"], facts["task"], f"{facts['rows']:,}", facts["metric"], facts["licence"]
+        )
+    Console().print(table)
+
+
+def _domain(facts: dict[str, Any]) -> dict[str, Any]:
+    costs = facts["costs"]
+    metric = f"expected cost: a miss {costs['false_negative']:g}, a false alarm {costs['false_positive']:g}"
+    return {
+        "problem": facts["summary"],
+        "task": facts["task"],
+        "rows": facts["rows"],
+        "metric": metric,
+        "licence": facts["licence"],
+    }

@@ -1,0 +1,12 @@
+"""The one exception that a user sees."""
+
+
+class UserError(Exception):
+    """Something that the user can put right; its message says what happened, where, and what to do.
+
+    `exit_code` is 2 where the input was wrong, and 1 where something failed on the way.
+    """
+
+    def __init__(self, message: str, exit_code: int = 2) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

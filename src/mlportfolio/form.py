@@ -1,0 +1,252 @@
+"""The template's questions and its rendering, by copier's own classes.
+
+Everything that reaches into copier stands here. Its questions, their Jinja, their validators and its renderer
+are used as they are, so that `mlportfolio new` and plain `copier copy` cannot disagree.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from copier._main import Worker
+from copier._settings import SettingsModel
+from copier._template import Template
+from copier._types import MISSING
+from copier._user_data import AnswersMap, Question
+from copier._vcs import get_repo
+
+from mlportfolio.errors import UserError
+from mlportfolio.source import Source
+
+__all__ = ["MISSING", "Form", "cloned", "render"]
+
+_WORDS = {
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    "json": "JSON",
+    "str": "text",
+}
+_BOOLEANS = {"y", "yes", "t", "true", "on", "1", "n", "no", "f", "false", "off", "0"}
+
+
+class _Worker(Worker):
+    """Copier's worker, that records no address where the template has none that holds on another machine."""
+
+    def _answers_to_remember(self) -> Mapping[str, Any]:
+        answers = super()._answers_to_remember()
+        return answers if self.template.url else {k: v for k, v in answers.items() if k != "_src_path"}
+
+
+def _worker(source: Source, destination: Path, **answers: Any) -> Worker:
+    """A worker on the plain folder, even if that is a git checkout: copier would clone it."""
+    template = Template(url=source.url or "")
+    template.__dict__.update(vcs=None, local_abspath=source.path, commit=source.commit)
+    # The learner's own copier settings are left out: they would change defaults from one machine to the next.
+    worker = _Worker(
+        dst_path=destination,
+        data=answers,
+        settings=SettingsModel(),
+        defaults=True,
+        overwrite=True,
+        quiet=True,
+    )
+    worker.__dict__["template"] = template
+    return worker
+
+
+@contextmanager
+def cloned(url: str) -> Iterator[tuple[Path, str | None]]:
+    """The folder and the version of a template behind a git URL, at its latest release.
+
+    Raises:
+        UserError: `url` is neither a folder nor something that git can clone.
+    """
+    if not get_repo(url):
+        raise UserError(f"There is no template at {url}: neither a folder nor a git repository.")
+    template = Template(url=url)
+    try:
+        try:
+            path, commit = template.local_abspath, template.commit
+        except Exception as error:
+            reason = getattr(error, "stderr", "") or str(error)
+            last = reason.strip().splitlines()[-1] if reason.strip() else type(error).__name__
+            raise UserError(f"git cannot clone {url}: {last}", exit_code=1) from error
+        yield path, commit
+    finally:
+        template._cleanup()  # noqa: SLF001
+
+
+class Form:
+    """The questions of one template, in their order, and the answers so far.
+
+    A question's default, advice, choices and validator may depend on the answers before it: go through `keys`
+    in order, and give each one `accept` or `accept_default`.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._worker = _worker(source, Path())
+        self._worker.answers = AnswersMap()
+        self._questions = self._worker.template.questions_data
+        self._hidden: set[str] = set()
+        self._defaults: dict[str, Any] = {}
+
+    @property
+    def keys(self) -> list[str]:
+        """Every question, the computed ones too."""
+        return list(self._questions)
+
+    @property
+    def everything(self) -> dict[str, Any]:
+        """The answers so far, and the computed values."""
+        return dict(self._worker.answers.user)
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """The answers so far."""
+        return {key: value for key, value in self.everything.items() if key not in self._hidden}
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """The answers that are not the default."""
+        return {
+            key: value for key, value in self.answers.items() if value != self._defaults.get(key, MISSING)
+        }
+
+    def question(self, key: str) -> Question:
+        """Copier's question, on the answers so far."""
+        return Question(
+            answers=self._worker.answers,
+            context=self._worker._render_context(),  # noqa: SLF001
+            jinja_env=self._worker.jinja_env,
+            settings=self._worker.settings,
+            var_name=key,
+            **self._questions[key],
+        )
+
+    def applies(self, key: str) -> bool:
+        """Whether the question is asked at all. Where it is not, its value is computed here."""
+        question = self.question(key)
+        if question.get_when():
+            return True
+        self._hidden.add(key)
+        if (value := question.get_default()) is not MISSING:
+            self._worker.answers.user[key] = value
+        return False
+
+    def accept_default(self, key: str) -> None:
+        """Take the default.
+
+        Raises:
+            UserError: There is none, or the answers before make it a bad one.
+        """
+        value = self.default(key)
+        if value is MISSING:
+            raise UserError(f"{key} has no default: it needs an answer.")
+        self._worker.answers.user[key] = value
+
+    def default(self, key: str) -> Any:
+        """The default, or copier's MISSING.
+
+        Raises:
+            UserError: The answers before make it a bad one.
+        """
+        try:
+            value = self.question(key).get_default()
+        except ValueError as error:
+            raise UserError(_reason(error)) from error
+        self._defaults[key] = value
+        return value
+
+    def check(self, key: str, raw: Any) -> Any:
+        """Convert `raw` as the question's type says.
+
+        Raises:
+            UserError: It is of the wrong type, not among the choices, or refused by the question's validator.
+        """
+        question = self.question(key)
+        value = _converted(question, raw)
+        try:
+            question.validate_answer(value)
+        except ValueError as error:
+            raise UserError(_reason(error)) from error
+        return value
+
+    def accept(self, key: str, raw: Any) -> None:
+        """Check an answer and keep it.
+
+        Raises:
+            UserError: As `check`.
+        """
+        value = self.check(key, raw)
+        try:
+            self.default(key)
+        except UserError:
+            self._defaults[key] = MISSING  # so the answer differs from it
+        self._worker.answers.user[key] = value
+
+
+def _reason(error: ValueError) -> str:
+    """The validator's own words, without copier's "Validation error for question 'key':" before them."""
+    return str(error).partition("': ")[2] or str(error)
+
+
+def _converted(question: Question, raw: Any) -> Any:
+    """`raw` as the question's type. Stricter than copier, to which any text is true and True is 1.0."""
+    kind = question.get_type_name()
+    allowed = [str(choice.value) for choice in question._formatted_choices]  # noqa: SLF001
+    try:
+        fits = str(raw).strip().lower() in _BOOLEANS if kind == "bool" else not isinstance(raw, bool)
+        if not fits:
+            raise ValueError  # noqa: TRY301 - the sentence is made below, as for copier's own
+        value = question.parse_answer(raw)
+        if kind == "str":
+            _check_text(cast("str", value), multiline=question.get_multiline())
+    except (TypeError, ValueError) as error:
+        if message := str(error) if isinstance(error, _BadTextError) else "":
+            raise UserError(message) from error
+        expected = f"one of: {', '.join(allowed)}" if allowed else _WORDS.get(kind, kind)
+        raise UserError(f"{raw!r} is not {expected}.") from error
+    return value
+
+
+class _BadTextError(ValueError):
+    """Text that would break the files it is written to."""
+
+
+def _check_text(text: str, *, multiline: bool) -> None:
+    text.encode("utf-8")  # a byte of the command line that is no UTF-8 arrives as a lone surrogate
+    if "\n" in text and not multiline:
+        raise _BadTextError(f"{text!r} has a line break; write it on one line.")
+    if any(ord(character) < ord(" ") and character not in "\n\t" for character in text):
+        raise _BadTextError(f"{text!r} has a control character; leave it out.")
+
+
+def render(source: Source, values: dict[str, Any], destination: Path) -> None:
+    """Write the project into `destination`, a folder that is empty or not there yet.
+
+    Args:
+        source: The template.
+        values: `Form.everything`: with the computed values in it copier need not compute them again.
+        destination: Where to write.
+
+    Raises:
+        UserError: The template itself has a mistake.
+        OSError: The disk is full, or refuses.
+    """
+    try:
+        with _worker(source, destination, **values) as worker:
+            worker.run_copy()
+    except OSError:
+        raise
+    except Exception as error:
+        place = (
+            f" ({error.name}, line {error.lineno})"
+            if hasattr(error, "lineno") and hasattr(error, "name")
+            else ""
+        )
+        message = str(error).strip() or type(error).__name__
+        raise UserError(
+            f"The template in {source.path} cannot be rendered: {message}{place}", exit_code=1
+        ) from error

@@ -1,0 +1,108 @@
+"""What the guide advises while the problem is being framed.
+
+Advice is said once and binds nobody: a learner may have a reason that no rule knows.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# What so many portfolios hold already that one more says nothing about its author.
+WORN_OUT = {
+    "house prices": r"(house|housing|home) (sale )?prices?|(boston|california) housing",
+    "MNIST": r"mnist|handwritten digits?",
+    "CIFAR": r"cifar(-?100?)?",
+    "Titanic": r"titanic",
+    "Iris": r"iris",
+    "wine quality": r"wine quality|quality of wines?",
+    "penguins": r"penguins?",
+    "stock prices": r"stocks? (price|market)s?|(price|value)s? of stocks?",
+    "cats and dogs": r"cats? (and|or|vs\.?|versus) dogs?",
+    "film reviews": r"imdb|(movie|film) reviews?",
+    "spam": r"spam",
+    "the Pima diabetes table": r"pima|diabetes dataset",
+}
+
+# Answers in which a worn-out problem would show. Anybody may be called Iris.
+_FRAME = ("decision", "prediction", "success", "problem_statement", "project_name", "project_slug")
+
+METRICS_BLIND_TO_COSTS = {
+    "accuracy": "weighs every mistake the same",
+    "roc_auc": "weighs all thresholds alike",
+}
+
+# Words that set a moment later than the decision: "after landing", "when it arrives", "once they have paid".
+_TOO_LATE = re.compile(
+    r"\b(after|once|when|as soon as|at|upon)\b[^,;.]{0,40}?"
+    r"\b(land|arriv|happen|end|complet|finish|clos|churn|default|fail|return|paid|deliver|discharg|over\b|known)\w*",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One piece of advice.
+
+    Attributes:
+        key: The question whose answer could be changed.
+        topic: What it is about; a topic is raised once, however often it shows.
+        text: The advice.
+    """
+
+    key: str
+    topic: str
+    text: str
+
+
+def remarks(answers: Mapping[str, Any], key: str) -> Iterator[Remark]:
+    """What the guide has to say once `key` has been answered; `answers` holds it and those before."""
+    yield from _worn_out(answers, key)
+    yield from _blind_metric(answers, key)
+    yield from _known_too_late(answers, key)
+
+
+def _worn_out(answers: Mapping[str, Any], key: str) -> Iterator[Remark]:
+    if key not in _FRAME:
+        return
+    text = str(answers[key]).replace("-", " ").replace("_", " ")
+    for name, pattern in WORN_OUT.items():
+        if re.search(rf"\b({pattern})\b", text, re.IGNORECASE):
+            yield Remark(
+                key,
+                f"worn out: {name}",
+                f"Many portfolios already show {name}, so it says little about you. "
+                "A domain that you know something about gives an interview more to talk about.",
+            )
+
+
+def _blind_metric(answers: Mapping[str, Any], key: str) -> Iterator[Remark]:
+    miss, alarm = answers.get("false_negative_cost"), answers.get("false_positive_cost")
+    blind = METRICS_BLIND_TO_COSTS.get(answers.get("metric", ""))
+    if key == "metric" and blind and miss and alarm and miss != alarm:
+        yield Remark(
+            key,
+            "metric",
+            f"You said that a miss costs {miss / alarm:g} times a false alarm, but {answers['metric']} "
+            f"{blind}; expected_cost follows from your two costs.",
+        )
+
+
+def _known_too_late(answers: Mapping[str, Any], key: str) -> Iterator[Remark]:
+    if key not in {"prediction", "decision_time"}:
+        return
+    # "two hours before the departure time" is in time: what follows "before" sets no later moment.
+    text = re.sub(r"\b(before|prior to|ahead of)\b[^,;.]*", "", str(answers[key]), flags=re.IGNORECASE)
+    named = (word for word in (answers.get("facts") or {}).get("known_later", ()) if _mentions(text, word))
+    phrase = _TOO_LATE.search(text)
+    if late := next(named, phrase[0] if phrase else None):
+        yield Remark(
+            key,
+            "known too late",
+            f'"{late}" becomes known only later. It may be what is predicted, but neither what it is '
+            "predicted from nor the moment at which the prediction is needed.",
+        )
+
+
+def _mentions(text: str, word: str) -> bool:
+    return re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE) is not None
