@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # Colours that people who see red and green alike can tell apart (Okabe and Ito, 2008).
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#8a8f98"
+
+NUMBER = re.compile(r"[-+−]?[\d,]*\.?\d+ ?%?|n/a")
 
 
 def new_figure(
@@ -64,9 +67,12 @@ class Report:
         self.parts.append({"kind": "alert", "text": text, "level": level})
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str = "") -> None:
-        """Add a table; numbers are aligned right, and floats are shown with up to four digits."""
+        """Add a table; numbers and percentages are aligned right, and only long cells may break."""
         cells = [
-            [{"text": shown(value), "number": isinstance(value, (int, float))} for value in row]
+            [
+                {"text": text, "number": bool(NUMBER.fullmatch(text)), "short": len(text) <= 24}
+                for text in map(shown, row)
+            ]
             for row in rows
         ]
         self.parts.append({"kind": "table", "columns": list(columns), "rows": cells, "caption": caption})
