@@ -40,7 +40,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich takes longer to import than all else that --help needs
     pretty_exceptions_enable=False,
     add_completion=False,
-    no_args_is_help=True,
 )
 
 Answer = Annotated[str | None, typer.Option(metavar="TEXT", show_default=False)]
@@ -57,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 still gets its answer
     try:
-        code = app(arguments, prog_name="mlportfolio", standalone_mode=False) or 0
+        code = app(arguments or ["--help"], prog_name="mlportfolio", standalone_mode=False) or 0
         if code != INTERRUPTED:
             return code
         message = "Stopped; nothing was written."

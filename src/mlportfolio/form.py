@@ -88,7 +88,8 @@ class Form:
     def __init__(self, source: Source) -> None:
         self._worker = _worker(source, Path())
         self._worker.answers = AnswersMap()
-        self._questions = self._worker.template.questions_data
+        with _mistakes(source):
+            self._questions = self._worker.template.questions_data
         self._hidden: set[str] = set()
         self._defaults: dict[str, Any] = {}
 
@@ -235,18 +236,19 @@ def render(source: Source, values: dict[str, Any], destination: Path) -> None:
         UserError: The template itself has a mistake.
         OSError: The disk is full, or refuses.
     """
+    with _mistakes(source), _worker(source, destination, **values) as worker:
+        worker.run_copy()
+
+
+@contextmanager
+def _mistakes(source: Source) -> Iterator[None]:
+    """Turn what copier, Jinja, YAML and plumbum make of a faulty template into one sentence."""
     try:
-        with _worker(source, destination, **values) as worker:
-            worker.run_copy()
-    except OSError:
+        yield
+    except (OSError, UserError):
         raise
     except Exception as error:
-        place = (
-            f" ({error.name}, line {error.lineno})"
-            if hasattr(error, "lineno") and hasattr(error, "name")
-            else ""
-        )
         message = str(error).strip() or type(error).__name__
-        raise UserError(
-            f"The template in {source.path} cannot be rendered: {message}{place}", exit_code=1
-        ) from error
+        if line := getattr(error, "lineno", None):  # Jinja's own errors carry their place
+            message += f" ({getattr(error, 'name', None) or 'copier.yml'}, line {line})"
+        raise UserError(f"The template in {source.path} has a mistake: {message}", exit_code=1) from error

@@ -1,0 +1,122 @@
+"""What all tests share: a home of their own, the command in this process, and a small template."""
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mlportfolio import cli
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@dataclass
+class Result:
+    """What a call of the command gave."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with an identity for git, and nothing of the developer's own settings."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (folder / ".gitconfig").write_text("[user]\nname = Ada Example\nemail = ada@example.org\n")
+    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("MLPORTFOLIO_TEMPLATE", raising=False)
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / ".config"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return folder
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """`command("new", "x", "--yes")` runs the command in this process, without a terminal."""
+
+    def run(*arguments: str) -> Result:
+        code = cli.main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return Result(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A template with a question of each kind, and a Makefile that needs nothing installed."""
+    folder = tmp_path / "tiny"
+    tree = folder / "template"
+    tree.mkdir(parents=True)
+    (folder / "copier.yml").write_text(
+        """\
+_subdirectory: template
+# --- the problem ---
+prediction: {type: str, default: whether it rains, help: "What is predicted?"}
+false_negative_cost: {type: float, default: 4, help: "A miss?"}
+false_positive_cost: {type: float, default: 1, help: "A false alarm?"}
+metric: {type: str, choices: [expected_cost, roc_auc, accuracy], default: expected_cost, help: "Metric?"}
+problem_statement: {type: str, multiline: true, default: "Predict {{ prediction }}.", help: The statement}
+# --- the names ---
+project_name: {type: str, default: Rain, help: A name}
+project_slug:
+  type: str
+  help: A slug
+  default: "{{ project_name | lower }}"
+  validator: "{% if project_slug == 'pandas' %}taken, choose another{% endif %}"
+shout: {type: str, when: false, default: "{{ project_name | upper }}"}
+# --- the parts ---
+container: {type: bool, default: true, help: "A container?"}
+workers: {type: int, default: 2, help: "How many?"}
+"""
+    )
+    (tree / "README.md.jinja").write_text("# {{ shout }}\n\n{{ problem_statement }}\n")
+    (tree / ".gitignore").write_text("/env\n")
+    (tree / "{{ _copier_conf.answers_file }}.jinja").write_text("{{ _copier_answers | to_nice_yaml }}")
+    (tree / "Makefile").write_text(
+        "install:\n\t@touch env && echo installing\n"
+        "run:\n\t@echo '==> data' && echo 3 rows && echo '==> train' && echo fitting\n"
+        '\t@mkdir -p reports && echo \'{"headline": [{"name": "cost", "value": "0.6 a flight"}]}\''
+        " > reports/metrics.json\n"
+    )
+    return folder
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What git prints in `folder`."""
+    return subprocess.run(
+        ["git", "-C", folder, *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def answers_of(project: Path) -> dict[str, Any]:
+    """The answers that a project recorded."""
+    answers: dict[str, Any] = yaml.safe_load((project / ".copier-answers.yml").read_text("utf-8"))
+    return answers
+
+
+def content_of(folder: Path, *but: str) -> dict[str, tuple[bytes, int]]:
+    """The bytes and the mode of every file, without git's own and those named."""
+    return {
+        name: (path.read_bytes(), path.stat().st_mode)
+        for path in folder.rglob("*")
+        if path.is_file()
+        and not (name := path.relative_to(folder).as_posix()).startswith(".git/")
+        and name not in but
+    }

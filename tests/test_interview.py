@@ -1,0 +1,350 @@
+"""The wizard, through real prompts; and what reaches it from flags and files."""
+
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.input.base import PipeInput
+from prompt_toolkit.output import DummyOutput
+
+from mlportfolio import cli
+from mlportfolio.source import declared
+from tests.conftest import REPOSITORY, Command, Result, answers_of, content_of, git
+
+ENTER, DOWN, CLEAR, CTRL_C, CTRL_D = "\r", "\x1b[B", "\x15", "\x03", "\x04"
+FINISH = "\x1b\r"  # Esc, Enter: the end of a text of several lines
+RECOMMENDED, CUSTOMISE = ENTER, DOWN + ENTER
+TINY_PROBLEM = ENTER * 4 + "y"  # prediction, two costs, metric; then the statement is fine
+TINY_NAMES = ENTER * 2
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[PipeInput]:
+    monkeypatch.setattr(cli, "_at_terminal", lambda: True)
+    with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
+        yield pipe
+
+
+@pytest.fixture
+def typed(keys: PipeInput, command: Command, tiny: Path) -> Callable[..., Result]:
+    """`typed(keys, *arguments)` answers the wizard on the tiny template."""
+
+    def run(text: str, *arguments: str) -> Result:
+        keys.send_text(text)
+        return command("new", *arguments, "--template", str(tiny))
+
+    return run
+
+
+def test_recommended_takes_the_parts_as_they_are(typed: Callable[..., Result]) -> None:
+    result = typed(RECOMMENDED + TINY_PROBLEM + TINY_NAMES + "y")
+    assert result.code == 0, result.err
+    answers = answers_of(Path("rain"))
+    assert answers["container"] is True
+    assert answers["workers"] == 2
+    assert Path("rain/README.md").read_text() == "# RAIN\n\nPredict whether it rains.\n"
+    assert "The parts" not in result.out
+    assert "What is predicted" not in result.err
+    for heading in ("The problem", "The names", "Your answers", "The same again, without questions"):
+        assert heading in result.out
+
+
+def test_customise_asks_the_parts(typed: Callable[..., Result]) -> None:
+    result = typed(CUSTOMISE + TINY_PROBLEM + TINY_NAMES + "n" + CLEAR + "8" + ENTER + "y")
+    assert result.code == 0, result.err
+    answers = answers_of(Path("rain"))
+    assert answers["container"] is False
+    assert answers["workers"] == 8
+    assert "The parts" in result.out
+
+
+def test_statement_is_composed_shown_and_edited(typed: Callable[..., Result]) -> None:
+    problem = CLEAR + "whether it snows" + ENTER * 4
+    result = typed(RECOMMENDED + problem + "n" + " Really." + FINISH + TINY_NAMES + "y")
+    assert result.code == 0, result.err
+    assert "Predict whether it snows." in result.out
+    assert answers_of(Path("rain"))["problem_statement"] == "Predict whether it snows. Really."
+
+
+def test_guide_speaks_once_and_the_answer_can_be_kept(typed: Callable[..., Result]) -> None:
+    names = CLEAR + "Titanic" + ENTER + ENTER + ENTER  # the name; keep it; the slug that follows
+    result = typed(RECOMMENDED + TINY_PROBLEM + names + "y")
+    assert result.code == 0, result.err
+    assert result.out.count("A thought:") == 1
+    assert answers_of(Path("titanic"))["project_name"] == "Titanic"
+
+
+def test_guide_speaks_and_the_answer_can_be_changed(typed: Callable[..., Result]) -> None:
+    accuracy = ENTER * 3 + DOWN * 2 + ENTER
+    change = DOWN + ENTER + ENTER  # change it; the default this time
+    result = typed(RECOMMENDED + accuracy + change + "y" + TINY_NAMES + "y")
+    assert result.code == 0, result.err
+    assert "accuracy weighs every mistake the same" in result.out
+    assert answers_of(Path("rain"))["metric"] == "expected_cost"
+
+
+def test_refused_answer_is_asked_again(typed: Callable[..., Result]) -> None:
+    cost = ENTER + CLEAR + "dear" + ENTER + CLEAR + "7.5" + ENTER + ENTER * 2 + "y"
+    result = typed(RECOMMENDED + cost + TINY_NAMES + "y")
+    assert result.code == 0, result.err
+    assert answers_of(Path("rain"))["false_negative_cost"] == 7.5
+
+
+def test_default_that_will_not_do_is_not_offered(typed: Callable[..., Result]) -> None:
+    names = CLEAR + "Pandas" + ENTER + "bamboo" + ENTER
+    result = typed(RECOMMENDED + TINY_PROBLEM + names + "y")
+    assert result.code == 0, result.err
+    assert "taken, choose another" in result.out
+    assert answers_of(Path("bamboo"))["project_slug"] == "bamboo"
+
+
+def test_given_answers_are_not_asked(typed: Callable[..., Result]) -> None:
+    problem = ENTER * 3 + "y"  # without the metric
+    result = typed(RECOMMENDED + problem + TINY_NAMES + "y", "--metric", "accuracy")
+    assert result.code == 0, result.err
+    assert answers_of(Path("rain"))["metric"] == "accuracy"
+    assert result.err.count("accuracy weighs every mistake the same") == 1
+
+
+def test_taken_destination_is_asked_for(typed: Callable[..., Result]) -> None:
+    Path("rain").mkdir()
+    Path("rain/mine.txt").write_text("mine")
+    result = typed(RECOMMENDED + TINY_PROBLEM + TINY_NAMES + "rain" + ENTER + CLEAR + "drizzle" + ENTER + "y")
+    assert result.code == 0, result.err
+    assert "is not empty" in result.out
+    assert answers_of(Path("drizzle"))["project_slug"] == "rain"
+    assert [path.name for path in Path("rain").iterdir()] == ["mine.txt"]
+
+
+def test_no_at_the_summary_writes_nothing(typed: Callable[..., Result]) -> None:
+    result = typed(RECOMMENDED + TINY_PROBLEM + TINY_NAMES + "n")
+    assert result.code == 1
+    assert "Nothing was written." in result.out
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "until_stopped",
+    [
+        CTRL_C,
+        RECOMMENDED + ENTER + CTRL_C,
+        RECOMMENDED + CLEAR + CTRL_D,
+        RECOMMENDED + TINY_PROBLEM + TINY_NAMES + CTRL_C,
+    ],
+)
+def test_stopping_at_a_prompt(typed: Callable[..., Result], until_stopped: str) -> None:
+    result = typed(until_stopped)
+    assert result.code == 130
+    assert "nothing was written" in result.err
+    assert list(Path().iterdir()) == []
+
+
+def test_command_line_makes_the_same_again(typed: Callable[..., Result], command: Command) -> None:
+    problem = CLEAR + 'it\'s $HOME; "rain"' + ENTER * 4 + "y"
+    first = typed(CUSTOMISE + problem + TINY_NAMES + "n" + CLEAR + "3" + ENTER + "y")
+    assert first.code == 0, first.err
+    line = first.out.partition("without questions:\n")[2].splitlines()[0]
+    assert "project_name" not in line  # only what differs from the defaults
+    assert "--no-container" in line
+    words = shlex.split(line)
+    assert words[:2] == ["mlportfolio", "new"]
+    assert words[2] == "rain"
+    words[2] = "again"
+    assert command(*words[1:]).code == 0
+    assert content_of(Path("again")) == content_of(Path("rain"))
+
+
+def test_every_prompt_of_the_real_template(keys: PipeInput, command: Command) -> None:
+    problem = ENTER * 9 + "y"  # the domain, four texts, two costs, the metric, success; the statement is fine
+    keys.send_text(CUSTOMISE + problem + ENTER * 4 + DOWN + ENTER + "n" + ENTER * 2 + "y")
+    result = command("new", "--template", str(REPOSITORY))
+    assert result.code == 0, result.err
+    answers = answers_of(Path("flight-delay"))
+    asked = {key for key, question in declared(REPOSITORY).items() if not question.computed}
+    assert asked <= set(answers)
+    assert answers["tracking"] == "files"
+    assert answers["container"] is False
+    assert "A thought:" not in result.out
+
+
+# --- without a terminal ---------------------------------------------------------------------------
+
+
+def test_flag_goes_before_file_before_default(command: Command, tiny: Path) -> None:
+    Path("mine.yml").write_text("metric: roc_auc\nfalse_negative_cost: 9\n_commit: v1\nworkers: 5\n")
+    result = command(
+        "new", "x", "--yes", "--template", str(tiny), "--answers", "mine.yml", "--metric=accuracy", "--set",
+        "workers=6",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    answers = answers_of(Path("x"))
+    assert (answers["metric"], answers["workers"]) == ("accuracy", 6)  # flags
+    assert answers["false_negative_cost"] == 9.0  # the file
+    assert answers["false_positive_cost"] == 1.0  # the default
+
+
+def test_json_answers_and_a_projects_own(command: Command, tiny: Path) -> None:
+    Path("mine.json").write_text('{\n\t"metric": "roc_auc", "container": false}')
+    assert command("new", "x", "--yes", "--template", str(tiny), "--answers", "mine.json").code == 0
+    assert (
+        command("new", "y", "--yes", "--template", str(tiny), "--answers", "x/.copier-answers.yml").code == 0
+    )
+    assert answers_of(Path("x")) == answers_of(Path("y"))
+    assert answers_of(Path("y"))["container"] is False
+
+
+def test_note_is_said_once_and_does_not_stop(command: Command, tiny: Path) -> None:
+    result = command(
+        "new", "x", "--yes", "--template", str(tiny), "--project-name=MNIST", "--set", "prediction=MNIST"
+    )
+    assert result.code == 0
+    assert result.err.count("MNIST") == 1
+    assert result.err.startswith("note: ")
+
+
+def test_missing_flags_are_all_named(command: Command, tiny: Path) -> None:
+    result = command("new", "x", "--template", str(tiny), "--metric=accuracy", "--set", "workers=1")
+    assert result.code == 2
+    for flag in (
+        "--prediction",
+        "--false-negative-cost",
+        "--project-slug",
+        "--container",
+        "problem_statement",
+    ):
+        assert flag in result.err
+    assert "--metric" not in result.err
+    assert "workers" not in result.err
+    assert "shout" not in result.err
+    assert list(Path().iterdir()) == []
+
+
+def test_with_every_answer_given_no_terminal_is_needed(command: Command, tiny: Path) -> None:
+    command("new", "x", "--yes", "--template", str(tiny))
+    result = command("new", "y", "--template", str(tiny), "--answers", "x/.copier-answers.yml")
+    assert result.code == 0, result.err
+    assert content_of(Path("y")) == content_of(Path("x"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "metrik=x"], "Did you mean metric? Allowed: prediction,"),
+        (["--set", "zzz=x"], "--set zzz: there is no such question. Allowed"),
+        (["--domain", "x"], "--domain: there is no such question"),
+        (["--set", "shout=x"], "shout is computed"),
+        (["--metric", "acc"], "--metric: 'acc' is not one of: expected_cost, roc_auc, accuracy"),
+        (["--set", "metric"], "write KEY=VALUE"),
+        (["--set", "=x"], "write KEY=VALUE"),
+        (["--set", "metric=accuracy", "--metric", "roc_auc"], "metric is given already"),
+        (["--set", "workers=2.5"], "'2.5' is not a whole number"),
+        (["--false-negative-cost", "dear"], "'dear' is not a number"),
+        (["--set", "container=perhaps"], "'perhaps' is not true or false"),
+        (["--project-name", "Pandas"], "taken, choose another"),
+        (["--project-slug", "pandas"], "--project-slug: taken, choose another"),
+        (["--project-name", "a\nb"], "line break"),
+        (["--project-name", "a\x1bb"], "control character"),
+        (["--project-name", "a\udcffb"], "is not text"),
+        (["--answers", "absent.yml"], "absent.yml cannot be read: No such file"),
+        (["--answers", "."], "cannot be read: Is a directory"),
+        (["--answers", "broken.yml"], "broken.yml, line 3: not valid YAML"),
+        (["--answers", "list.yml"], "list.yml does not hold answers"),
+        (["--answers", "bytes.yml"], "is not UTF-8 text"),
+        (["--answers", "typo.yml"], "metrik in typo.yml: there is no such question. Did you mean metric?"),
+        (["--answers", "types.yml"], "project_name in types.yml: ['a'] is not text"),
+        (["--answers", "null.yml"], "None is not a number"),
+        (["--answers", "truth.yml"], "True is not a number"),
+    ],
+)
+def test_refused_input(arguments: list[str], message: str, command: Command, tiny: Path) -> None:
+    Path("broken.yml").write_text("metric: accuracy\nworkers: [1\n")
+    Path("list.yml").write_text("- metric\n")
+    Path("bytes.yml").write_bytes(b"project_name: \xff\n")
+    Path("typo.yml").write_text("metrik: accuracy\n")
+    Path("types.yml").write_text("project_name: [a]\n")
+    Path("null.yml").write_text("false_negative_cost:\n")
+    Path("truth.yml").write_text("false_negative_cost: true\n")
+    before = set(Path().iterdir())
+    result = command("new", "x", "--yes", "--template", str(tiny), *arguments)
+    assert result.code == 2
+    assert message in result.err
+    assert result.err.startswith("Error: ")
+    assert len(result.err.strip().splitlines()) == 1
+    assert set(Path().iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "reason"),
+    [
+        ("--package-name", "class", "keyword"),
+        ("--package-name", "json", "standard library"),
+        ("--package-name", "pandas", "depends on"),
+        ("--package-name", "My-Package", "lower-case"),
+        ("--project-slug", "pytest", "already a command"),
+        ("--project-slug", "-x", "lower-case letters"),
+        ("--project-slug", "../up", "lower-case letters"),
+        ("--project-name", 'a "b"', "quotation mark"),
+        ("--false-negative-cost", "0", "above 0"),
+        ("--false-positive-cost", "nan", "above 0"),
+    ],
+)
+def test_names_that_would_break(flag: str, value: str, reason: str, command: Command) -> None:
+    result = command("new", "x", "--yes", "--template", str(REPOSITORY), f"{flag}={value}")
+    assert result.code == 2
+    assert reason in result.err
+    assert list(Path().iterdir()) == []
+
+
+# --- a real terminal ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def terminal(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pexpect.spawn]:
+    monkeypatch.setenv("PROMPT_TOOLKIT_NO_CPR", "1")  # this terminal does not say where its cursor is
+    child = pexpect.spawn(
+        "mlportfolio", ["new", "--template", str(tiny)], timeout=30, encoding="utf-8", dimensions=(50, 120)
+    )
+    yield child
+    child.close(force=True)
+
+
+@pytest.mark.slow
+def test_wizard_at_a_terminal(terminal: pexpect.spawn) -> None:
+    terminal.expect("How do you want to go on")
+    terminal.send(ENTER)
+    for question in ("What is predicted", "A miss", "A false alarm", "Metric"):
+        terminal.expect(question)
+        terminal.send(ENTER)
+    terminal.expect("Predict whether it rains")
+    terminal.expect("Does this say it")
+    terminal.send("y")
+    for question in ("A name", "A slug"):
+        terminal.expect(question)
+        terminal.send(ENTER)
+    terminal.expect("Your answers")
+    terminal.expect("Make the project in")
+    terminal.send("y")
+    terminal.expect("The same again")
+    terminal.expect("Next:")
+    terminal.expect(pexpect.EOF)
+    terminal.wait()
+    assert terminal.exitstatus == 0
+    assert answers_of(Path("rain"))["metric"] == "expected_cost"
+    assert git(Path("rain"), "log", "--format=%s") == "Start Rain"
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_a_terminal(terminal: pexpect.spawn) -> None:
+    terminal.expect("How do you want to go on")
+    terminal.send(ENTER)
+    terminal.expect("What is predicted")
+    terminal.sendintr()
+    terminal.expect("nothing was written")
+    terminal.expect(pexpect.EOF)
+    terminal.wait()
+    assert terminal.exitstatus == 130
+    assert list(Path().iterdir()) == []
