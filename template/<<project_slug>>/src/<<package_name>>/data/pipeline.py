@@ -1,0 +1,134 @@
+"""The data stage: raw tables, held to their contract, become one feature table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pandas as pd
+
+from .. import problem
+from ..errors import ProjectError
+from . import contract
+from .tables import TABLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..paths import Paths
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "validation", "test")
+
+
+def make_features(connection: duckdb.DuckDBPyConnection, sql: Path) -> pd.DataFrame:
+    """Run the queries of the folder `sql` over the tables in `connection`: one row a decision, in time order.
+
+    Raises ProjectError if a query lacks a column, or a feature is known only after the decision.
+    """
+    examples = (sql / "examples.sql").read_text(encoding="utf-8")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE examples AS {examples}")
+    features = connection.execute((sql / "features.sql").read_text(encoding="utf-8")).df()
+    needed = {
+        problem.KEY,
+        problem.TIME,
+        "decided_at",
+        problem.RULE,
+        problem.TARGET,
+        *problem.NAMES,
+        *problem.SLICES,
+    }
+    if absent := sorted(needed - set(features.columns)):
+        raise ProjectError(f"sql/features.sql does not make {', '.join(absent)}, which problem.py names.")
+    later = connection.table("examples").order(f"{problem.TIME}, {problem.KEY}").project("columns('^later_')")
+    contract.refuse_leaks(features, later.df())
+    return features
+
+
+def build(paths: Paths) -> dict[str, Any]:
+    """Make the feature table and its manifest, and return the manifest.
+
+    Raises ProjectError for a missing table, or one that its contract refuses.
+    """
+    rows, rejected = {}, {}
+    with duckdb.connect(config={"enable_progress_bar": "false"}) as connection:
+        for name, schema in TABLES.items():
+            file = paths.raw / f"{name}.parquet"
+            if not file.is_file():
+                raise ProjectError(f"{file} is missing. data/raw/SOURCE.md says where it comes from.")
+            table = connection.read_parquet(str(file)).df()
+            bad = contract.check(name, table, schema, paths.rejected)
+            rows[name], rejected[name] = len(table), len(bad)
+            connection.register(name, table.drop(index=bad))
+        features = make_features(connection, paths.sql)
+        bad = contract.check("features", features, contract.features_schema(), paths.rejected)
+        rows["features"], rejected["features"] = len(features), len(bad)
+        features = features.drop(index=bad)
+        features["split"] = split_of(features[problem.TIME])
+        features = features[features["split"].notna()]
+        paths.features.parent.mkdir(parents=True, exist_ok=True)
+        connection.register("result", features)
+        connection.execute(f"COPY result TO '{paths.features}' (FORMAT parquet, COMPRESSION zstd)")
+    for name, count in rejected.items():
+        log.info("%s: %s rows, %s rejected", name, f"{rows[name]:,}", f"{count:,}")
+
+    by_split = features.groupby("split")[problem.TARGET].agg(["size", "mean"])
+    if lacking := [split for split in SPLITS if split not in by_split.index]:
+        raise ProjectError(
+            f"No rows are left to {', '.join(lacking)}. Check the dates of the split in problem.py."
+        )
+    manifest = {
+        "inputs": {
+            file.name: sha256(file)
+            for file in sorted([*paths.raw.glob("*.parquet"), *paths.sql.glob("*.sql")])
+        },
+        "features": sha256(paths.features),
+        "rows": rows,
+        "rejected": rejected,
+        "splits": {
+            split: {"rows": int(by_split["size"][split]), "positive_rate": float(by_split["mean"][split])}
+            for split in SPLITS
+        },
+        "code": code_version(paths.root),
+    }
+    paths.data_manifest.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    return manifest
+
+
+def load(paths: Paths) -> pd.DataFrame:
+    """Read the feature table. Raises ProjectError if it has not been made yet."""
+    if not paths.features.is_file():
+        raise ProjectError(f"{paths.features} is missing. Run `make data` first.")
+    with duckdb.connect() as connection:
+        return connection.read_parquet(str(paths.features)).df()
+
+
+def split_of(times: pd.Series[pd.Timestamp]) -> pd.Series[str]:
+    """Return "train", "validation" or "test" for each time, and nothing for one after the test period."""
+    edges = [
+        pd.Timestamp.min,
+        *map(pd.Timestamp, (problem.VALIDATION_FROM, problem.TEST_FROM, problem.TEST_UNTIL)),
+    ]
+    return pd.cut(times, edges, right=False, labels=list(SPLITS)).astype(object)
+
+
+def sha256(file: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def code_version(root: Path) -> str:
+    """Return the commit checked out at `root`, with -dirty if files differ, or "unknown" without git."""
+    if (git := shutil.which("git")) is None:
+        return "unknown"
+    described = subprocess.run(  # noqa: S603 — no part of the command comes from outside
+        [git, "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True, check=False
+    )
+    return described.stdout.strip() or "unknown"

@@ -1,0 +1,141 @@
+"""Every model that is compared, in one table. A model is a row here; nothing else names one.
+
+Each is fitted to the same matrix (encoding.py), judged by the same calibration and threshold, and could be
+served: whichever is best on the validation months is exported.
+
+A kernel SVM is not among them: its kernel matrix has as many entries as there are pairs of training rows
+(38 thousand million here), and a linear one draws the same line as logistic regression.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import lightgbm
+import numpy as np
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from .. import problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from ..encoding import FloatMatrix
+
+Params = dict[str, Any]
+
+BASELINE = "logistic regression"
+BOOSTING = "boosting"
+MAX_TREES = 1000
+PATIENCE = 50
+
+# Where tuning starts; what it finds is in params.json.
+START_PARAMS: Params = {
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_child_samples": 100,
+    "subsample": 0.8,
+    "colsample_bytree": 0.6,
+    "reg_lambda": 0.0,
+}
+
+
+class Classifier(Protocol):
+    """What scikit-learn and LightGBM classifiers have in common."""
+
+    def predict_proba(self, x: FloatMatrix) -> NDArray[np.float64]:
+        """Return (n, 2) probabilities of NEGATIVE and POSITIVE."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to fit or to check a fit: `x` (n, fields) and `y` (n,)."""
+
+    x: FloatMatrix
+    y: NDArray[np.int8]
+
+
+def fit_logistic(train: Rows, validation: Rows, params: Params) -> Classifier:  # noqa: ARG001
+    """Fit the baseline: one weight a level, one a standardised number, one for its being missing."""
+    categories = [i for i, field in enumerate(problem.FIELDS) if field.is_category]
+    numbers = [i for i, field in enumerate(problem.FIELDS) if not field.is_category]
+    columns = ColumnTransformer(
+        [
+            (
+                "categories",
+                Pipeline(
+                    [
+                        ("fill", SimpleImputer(strategy="constant", fill_value=-1)),
+                        ("one_hot", OneHotEncoder(handle_unknown="ignore", sparse_output=False)),
+                    ]
+                ),
+                categories,
+            ),
+            (
+                "numbers",
+                Pipeline([("fill", SimpleImputer(strategy="median")), ("scale", StandardScaler())]),
+                numbers,
+            ),
+        ]
+    )
+    model = Pipeline([("columns", columns), ("weights", LogisticRegression(max_iter=300))])
+    return model.fit(train.x, train.y)
+
+
+def fit_tree(train: Rows, validation: Rows, params: Params) -> Classifier:  # noqa: ARG001
+    """Fit one tree, shallow enough to print."""
+    tree = DecisionTreeClassifier(max_depth=7, min_samples_leaf=200, random_state=0)
+    return Pipeline([("fill", SimpleImputer(strategy="median")), ("tree", tree)]).fit(train.x, train.y)
+
+
+def fit_forest(train: Rows, validation: Rows, params: Params) -> Classifier:  # noqa: ARG001
+    """Fit a random forest (Breiman, 2001)."""
+    forest = RandomForestClassifier(
+        n_estimators=60, min_samples_leaf=20, max_features=0.3, max_samples=0.3, n_jobs=-1, random_state=0
+    )
+    return Pipeline([("fill", SimpleImputer(strategy="median")), ("forest", forest)]).fit(train.x, train.y)
+
+
+def fit_boosting(train: Rows, validation: Rows, params: Params) -> Classifier:
+    """Fit gradient boosting (LightGBM); trees are added until the validation rows stop getting better."""
+    model = lightgbm.LGBMClassifier(
+        n_estimators=MAX_TREES,
+        subsample_freq=1,
+        random_state=0,
+        # The same numbers on every run, however many threads there are.
+        deterministic=True,
+        force_row_wise=True,
+        n_jobs=2,
+        verbose=-1,
+        **params,
+    )
+    return model.fit(
+        train.x,
+        train.y,
+        eval_X=(validation.x,),
+        eval_y=(validation.y,),
+        callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+    )
+
+
+MODELS: Mapping[str, Callable[[Rows, Rows, Params], Classifier]] = {
+    BASELINE: fit_logistic,
+    "decision tree": fit_tree,
+    "random forest": fit_forest,
+    BOOSTING: fit_boosting,
+}
+
+
+def score(model: Classifier, x: FloatMatrix) -> NDArray[np.float64]:
+    """Return the uncalibrated probability (n,) of POSITIVE."""
+    return np.asarray(model.predict_proba(x)[:, 1], dtype=np.float64)
