@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import yaml
 
 from mlportfolio import cli
 
 REPOSITORY = Path(__file__).parents[1]
+
+hypothesis.settings.register_profile("here", database=None, deadline=None)  # no folder of its own in the tree
+hypothesis.settings.load_profile("here")
 
 
 @dataclass
@@ -26,7 +30,7 @@ class Result:
 Command = Callable[..., Result]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home with an identity for git, and nothing of the developer's own settings."""
     folder = tmp_path / "home"
@@ -83,6 +87,7 @@ project_slug:
 shout: {type: str, when: false, default: "{{ project_name | upper }}"}
 # --- the parts ---
 container: {type: bool, default: true, help: "A container?"}
+port: {type: int, default: 80, when: "{{ container }}", help: "Which port?"}
 workers: {type: int, default: 2, help: "How many?"}
 """
     )

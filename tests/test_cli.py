@@ -17,6 +17,8 @@ from mlportfolio import cli, pipeline
 from mlportfolio.source import declared, domains
 from tests.conftest import REPOSITORY, Command, answers_of, content_of, git
 
+pytestmark = pytest.mark.usefixtures("home")
+
 HEAVY = {"copier", "duckdb", "jinja2", "plumbum", "prompt_toolkit", "pydantic", "questionary", "rich", "yaml"}
 
 
@@ -63,6 +65,13 @@ def test_version_and_module(command: Command) -> None:
     assert done.returncode == 2
     assert "No such command 'nwe'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_windows_is_told_what_to_do(tiny: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "WINDOWS", True)
+    result = command("new", "x", "--yes", "--template", str(tiny))
+    assert result.code == 2
+    assert "WSL" in result.err
 
 
 def test_domains(command: Command) -> None:
@@ -233,8 +242,8 @@ def test_stopping_a_run_keeps_the_project_and_stops_its_stages(
 @pytest.mark.slow
 def test_run_at_a_terminal_shows_stages_and_times(tiny: Path) -> None:
     child = pexpect.spawn(
-        "mlportfolio",
-        ["new", "x", "--yes", "--run", "--template", str(tiny)],
+        sys.executable,
+        ["-m", "mlportfolio", "new", "x", "--yes", "--run", "--template", str(tiny)],
         timeout=30,
         encoding="utf-8",
         dimensions=(40, 100),

@@ -1,6 +1,7 @@
 """The wizard, through real prompts; and what reaches it from flags and files."""
 
 import shlex
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from prompt_toolkit.output import DummyOutput
 from mlportfolio import cli
 from mlportfolio.source import declared
 from tests.conftest import REPOSITORY, Command, Result, answers_of, content_of, git
+
+pytestmark = pytest.mark.usefixtures("home")
 
 ENTER, DOWN, CLEAR, CTRL_C, CTRL_D = "\r", "\x1b[B", "\x15", "\x03", "\x04"
 FINISH = "\x1b\r"  # Esc, Enter: the end of a text of several lines
@@ -249,6 +252,7 @@ def test_with_every_answer_given_no_terminal_is_needed(command: Command, tiny: P
         (["--project-name", "a\nb"], "line break"),
         (["--project-name", "a\x1bb"], "control character"),
         (["--project-name", "a\udcffb"], "is not text"),
+        (["--no-container", "--set", "port=81"], "--set port: this question does not arise"),
         (["--answers", "absent.yml"], "absent.yml cannot be read: No such file"),
         (["--answers", "."], "cannot be read: Is a directory"),
         (["--answers", "broken.yml"], "broken.yml, line 3: not valid YAML"),
@@ -306,7 +310,11 @@ def test_names_that_would_break(flag: str, value: str, reason: str, command: Com
 def terminal(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pexpect.spawn]:
     monkeypatch.setenv("PROMPT_TOOLKIT_NO_CPR", "1")  # this terminal does not say where its cursor is
     child = pexpect.spawn(
-        "mlportfolio", ["new", "--template", str(tiny)], timeout=30, encoding="utf-8", dimensions=(50, 120)
+        sys.executable,
+        ["-m", "mlportfolio", "new", "--template", str(tiny)],
+        timeout=30,
+        encoding="utf-8",
+        dimensions=(50, 120),
     )
     yield child
     child.close(force=True)

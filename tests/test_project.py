@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from mlportfolio import project
 from mlportfolio.source import open_template, portable_url
 from tests.conftest import REPOSITORY, Command, answers_of, content_of, git
 
-Make = Callable[..., "subprocess.Popen[str]"]
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture

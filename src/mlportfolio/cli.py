@@ -1,6 +1,7 @@
 """The command: parse, call, print. Everything heavy is imported inside the command that needs it."""
 
 import json
+import os
 import shlex
 import sys
 from contextlib import nullcontext
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 OWN_FLAGS = frozenset({"destination", "yes", "run", "dry_run", "as_json", "answers", "pairs", "template"})
 
 INTERRUPTED = 130
+WINDOWS = os.name == "nt"
 
 _EXAMPLES = """\b
 Examples:
@@ -161,6 +163,8 @@ def new(  # noqa: PLR0913 - one parameter for each flag
     """Make a project. At a terminal it asks, question by question; flags answer beforehand."""
     from mlportfolio import pipeline, project, source  # noqa: PLC0415
 
+    if WINDOWS:
+        raise UserError("Windows cannot hold the template's file names; run mlportfolio in WSL.")
     project.leave_foreign_repository()
     if dry_run and run:
         raise UserError("--dry-run writes nothing, so there is nothing to --run; leave one of them out.")

@@ -71,7 +71,7 @@ def _worn_out(answers: Mapping[str, Any], key: str) -> Iterator[Remark]:
             yield Remark(
                 key,
                 f"worn out: {name}",
-                f"Many portfolios already show {name}, so it says little about you. "
+                f"Many portfolios are about {name} already, so it says little about you. "
                 "A domain that you know something about gives an interview more to talk about.",
             )
 

@@ -2,6 +2,7 @@
 
 import difflib
 import shlex
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,6 +205,9 @@ class Wizard:
             return True
 
         structure = {**question.get_questionary_structure(), "qmark": "?"}
+        # A prompt cuts off what is wider than the terminal.
+        lines = textwrap.wrap(structure["message"], self._console.width - 4)
+        structure["message"] = "\n  ".join([*lines, ""])
         if "validate" in structure:
             structure["validate"] = check  # the same validator, without copier's words around its own
         form.accept(key, questionary.unsafe_prompt([structure])[key])
@@ -272,14 +276,14 @@ class Wizard:
 
 def command_line(form: Form, destination: str, named: set[str], template: str | None = None) -> str:
     """The command that makes the same project without asking: only what differs from the defaults."""
-    words = ["mlportfolio", "new", destination, "--yes"]
+    words = ["mlportfolio new", shlex.quote(destination), "--yes"]
     if template:
-        words.append(f"--template={template}")
+        words.append(f"--template={shlex.quote(template)}")
     for key, value in form.changed.items():
         if key not in named:
-            words += ["--set", f"{key}={value}"]
+            words.append(f"--set {key}={shlex.quote(str(value))}")
         elif isinstance(value, bool):
             words.append(flag(key) if value else flag(f"no_{key}"))
         else:
-            words.append(f"{flag(key)}={value}")
-    return shlex.join(words)
+            words.append(f"{flag(key)}={shlex.quote(str(value))}")
+    return " ".join(words)

@@ -156,7 +156,7 @@ def declared(path: Path) -> dict[str, Declared]:
         elif key := re.match(r"(\w+):", line):
             sections[key[1]] = section
     config: Mapping[str, Any] = read_yaml(path / "copier.yml")
-    # "What does a miss cost (<< facts… >>)?" is shown without what only the other answers can fill in.
+    # "What does a miss cost (<< facts… >>)?" is cut where only the other answers can fill it in.
     opening = config.get("_envops", {}).get("variable_start_string", "{{")
     return {
         key: Declared(
@@ -165,7 +165,7 @@ def declared(path: Path) -> dict[str, Declared]:
             type=details.get("type", "str"),
             choices=_values(details.get("choices")),
             computed=details.get("when") is False,
-            advice=details.get("help", "").partition(opening)[0].rstrip(" ("),
+            advice=re.sub(rf"\s*\(?{re.escape(opening)}.*", "?", details.get("help", "")),
         )
         for key, details in config.items()
         if not key.startswith("_")

@@ -1,0 +1,153 @@
+"""How long the command takes, beside copier's own and beside two well-known project generators.
+
+    python benchmarks/cli.py [--rounds N] [--write] [--ccds-template FOLDER]
+
+All commands of one table run in turn, round after round, so that a busy machine slows each of them alike. The
+two other generators are installed by uv into environments that are thrown away. `ccds` clones its template at
+every call: name a clone of github.com/drivendataorg/cookiecutter-data-science to leave the network out of it.
+"""
+
+import argparse
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+REPOSITORY = Path(__file__).parents[1]
+RESULTS = REPOSITORY / "benchmarks/RESULTS.md"
+BEGIN, END = "<!-- cli:begin -->", "<!-- cli:end -->"
+OURS = Path(sys.executable).parent
+OTHERS = {"ccds": "cookiecutter-data-science", "kedro": "kedro"}
+
+Words = list[str | Path]
+
+
+def main() -> None:
+    """Measure, print, and with `--write` record the tables in benchmarks/RESULTS.md."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=7, help="how often each command runs")
+    parser.add_argument("--write", action="store_true", help="record the tables in benchmarks/RESULTS.md")
+    parser.add_argument(
+        "--ccds-template",
+        type=Path,
+        default="https://github.com/drivendataorg/cookiecutter-data-science",
+        help="where ccds finds its template",
+    )
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        bins = {name: installed(work / name, package) for name, package in OTHERS.items()}
+        helps: dict[str, Words] = {
+            "mlportfolio --help": [OURS / "mlportfolio", "--help"],
+            "copier --help": [OURS / "copier", "--help"],
+            "ccds --help": [bins["ccds"] / "ccds", "--help"],
+            "kedro --help": [bins["kedro"] / "kedro", "--help"],
+        }
+        template = snapshot(work / "template")
+        makes: dict[str, Words] = {
+            "mlportfolio new --yes": [OURS / "mlportfolio", "new", "ours", "--yes", "--template", template],
+            "copier copy --defaults": [OURS / "copier", "copy", "--quiet", "--defaults", template, "copier"],
+            "ccds --no-input": [bins["ccds"] / "ccds", str(options.ccds_template), "--no-input"],
+            "kedro new": [
+                bins["kedro"] / "kedro",
+                "new",
+                "--name=Flights",
+                "--tools=lint,test",
+                "--example=n",
+            ],
+        }
+        releases = ", ".join(f"{OTHERS[name]} {released(path)}" for name, path in bins.items())
+        intro = (
+            f"{os.cpu_count()} cores, Python {platform.python_version()}, copier {version('copier')}, "
+            f"{releases}; median of {options.rounds} rounds, the commands of a table in turn. "
+            "`mlportfolio new` also makes the first commit; ccds and kedro render templates of their own, "
+            "with fewer files. Again: `python benchmarks/cli.py --write`."
+        )
+        tables = (
+            table(helps, "copier --help", options.rounds, work),
+            table(makes, "copier copy --defaults", options.rounds, work),
+        )
+    report = "\n\n".join((intro, *tables))
+    print(report)
+    if options.write:
+        write(report)
+
+
+def installed(folder: Path, package: str) -> Path:
+    """The folder of the commands of `package`, in an environment of its own."""
+    subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, folder], check=True)
+    subprocess.run(
+        ["uv", "pip", "install", "--quiet", "--python", folder / "bin/python", package], check=True
+    )
+    return folder / "bin"
+
+
+def released(commands: Path) -> str:
+    """The version of the package that `installed` put into the environment of these commands."""
+    package = OTHERS[commands.parent.name].replace("-", "_")
+    [record] = commands.parent.glob(f"lib/*/site-packages/{package}-*.dist-info")
+    return record.name.removesuffix(".dist-info").rpartition("-")[2]
+
+
+def snapshot(folder: Path) -> Path:
+    """The template as a plain folder: copier need not clone it, and both render the same files."""
+    shutil.copytree(REPOSITORY / "template", folder / "template")
+    shutil.copy(REPOSITORY / "copier.yml", folder)
+    return folder
+
+
+def table(commands: dict[str, Words], reference: str, rounds: int, work: Path) -> str:
+    """Run every command `rounds` times in turn, and set its median beside that of `reference`."""
+    (work / ".gitconfig").write_text("[user]\nname = Bench\nemail = bench@example.org\n")
+    environment = {**os.environ, "HOME": str(work), "DO_NOT_TRACK": "1", "KEDRO_DISABLE_TELEMETRY": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else every start would compile every module anew
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    out = work / "out"
+    for _ in range(rounds + 1):  # the first round fills the caches, and is dropped
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        for name, words in commands.items():
+            began = perf_counter()
+            done = subprocess.run(
+                words,
+                cwd=out,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            seconds[name].append(perf_counter() - began)
+            if done.returncode:
+                sys.exit(f"{name} failed:\n{done.stdout}{done.stderr}")
+    medians = {name: median(taken[1:]) for name, taken in seconds.items()}
+    rows = [
+        f"| `{name}` | {medians[name]:.2f} | {min(taken[1:]):.2f} to {max(taken[1:]):.2f} "
+        f"| {medians[name] / medians[reference]:.2f} |"
+        for name, taken in seconds.items()
+    ]
+    return "\n".join(
+        [f"| command | median, s | range, s | times `{reference}` |", "|---|---:|---:|---:|", *rows]
+    )
+
+
+def write(report: str) -> None:
+    """Put the report between its markers, or at the end of a file that has none."""
+    text = RESULTS.read_text("utf-8") if RESULTS.exists() else "# Measured\n"
+    if BEGIN not in text:
+        text = f"{text.rstrip()}\n\n## The command\n\n{BEGIN}\n{END}\n"
+    between = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
+    RESULTS.write_text(between.sub(lambda _: f"{BEGIN}\n{report}\n{END}", text), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
