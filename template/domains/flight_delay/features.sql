@@ -67,8 +67,6 @@ airline_and_destination AS (
         flight_id,
         avg(delay) OVER (PARTITION BY origin, carrier ORDER BY at_time
             RANGE BETWEEN INTERVAL 3 HOURS PRECEDING AND INTERVAL 1 MINUTE PRECEDING) AS carrier_delay_3h,
-        avg(delay) OVER (PARTITION BY carrier ORDER BY at_time
-            RANGE BETWEEN INTERVAL 6 HOURS PRECEDING AND INTERVAL 1 MINUTE PRECEDING) AS carrier_city_delay_6h,
         avg(delay) OVER destination_6h AS destination_delay_6h,
         count(delay) OVER destination_6h AS destination_departures_6h
     FROM (
@@ -119,8 +117,6 @@ history AS (
             RANGE BETWEEN INTERVAL 14 DAYS PRECEDING AND INTERVAL 1 DAY PRECEDING) AS hour_late_share_14d,
         avg(late) OVER (PARTITION BY carrier ORDER BY scheduled_departure
             RANGE BETWEEN INTERVAL 3 DAYS PRECEDING AND INTERVAL 1 DAY PRECEDING) AS carrier_late_share_3d,
-        avg(late) OVER (PARTITION BY origin ORDER BY scheduled_departure
-            RANGE BETWEEN INTERVAL 2 DAYS PRECEDING AND INTERVAL 1 DAY PRECEDING) AS airport_late_share_1d,
         avg(late) OVER (PARTITION BY destination ORDER BY scheduled_departure
             RANGE BETWEEN INTERVAL 36 HOURS PRECEDING AND INTERVAL 1 DAY PRECEDING) AS destination_late_share_12h
     FROM examples
@@ -157,14 +153,12 @@ SELECT
     airport.late_share_1h AS airport_late_share,
     city.delay_2h AS city_delay_min,
     airline_and_destination.carrier_delay_3h AS carrier_delay_min,
-    airline_and_destination.carrier_city_delay_6h AS carrier_city_delay_min,
     airline_and_destination.destination_delay_6h AS destination_delay_min,
     timetable.destination_due_6h - airline_and_destination.destination_departures_6h AS destination_waiting,
     history.flight_late_share_28d,
     history.route_late_share_3d,
     history.hour_late_share_14d,
     history.carrier_late_share_3d,
-    history.airport_late_share_1d,
     history.destination_late_share_12h,
     hourly_weather.temp AS temperature_f,
     hourly_weather.dewp AS dew_point_f,
