@@ -91,7 +91,7 @@ def check(name: str, table: pd.DataFrame, schema: pa.DataFrameSchema, rejected: 
     return [int(position) for position in bad.index]
 
 
-def refuse_leaks(features: pd.DataFrame, later: pd.DataFrame, sample: int = 20_000) -> None:
+def refuse_leaks(features: pd.DataFrame, later: pd.DataFrame, sample: int = 5_000) -> None:
     """Raise ProjectError if a field is, or follows, something that is known only after the decision.
 
     `later` holds the columns of the examples whose names begin with later_, row by row beside `features`.

@@ -57,7 +57,8 @@ def build(paths: Paths) -> dict[str, Any]:
     Raises ProjectError for a missing table, or one that its contract refuses.
     """
     rows, rejected = {}, {}
-    with duckdb.connect(config={"enable_progress_bar": "false"}) as connection:
+    with duckdb.connect() as connection:
+        connection.execute("SET enable_progress_bar = false")
         for name, schema in TABLES.items():
             file = paths.raw / f"{name}.parquet"
             if not file.is_file():
