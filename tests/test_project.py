@@ -147,6 +147,37 @@ def test_faulty_template_leaves_nothing(there: bool, tiny: Path, command: Comman
     assert list(Path().rglob("*")) == ([Path("x")] if there else [])
 
 
+def test_what_somebody_else_puts_there_meanwhile_stays(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="not empty"), project.staged(tmp_path / "work") as folder:  # noqa: PT012
+        (folder / "a.txt").write_text("ours")
+        Path("b.txt").write_text("theirs")
+    assert [path.name for path in Path().iterdir()] == ["b.txt"]
+
+
+def test_half_moved_project_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def fails_for_z(path: Path, target: Path) -> Path:
+        if path.name == "z":
+            raise OSError(5, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails_for_z)
+    with pytest.raises(OSError, match="Input/output"), project.staged(tmp_path / "work") as folder:  # noqa: PT012
+        for name in ("a", "z", "b"):
+            (folder / name).mkdir()
+        (folder / "c").write_text("c")
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("questions", ["- domain\n", "just words\n", ""])
+def test_template_without_questions_is_named(questions: str, tiny: Path, command: Command) -> None:
+    (tiny / "copier.yml").write_text(questions)
+    result = command("new", "x", "--yes", "--template", str(tiny))
+    assert result.code == 2
+    assert "asks no questions" in result.err
+
+
 def test_template_that_would_run_code_is_refused(tiny: Path, command: Command) -> None:
     with (tiny / "copier.yml").open("a") as file:
         file.write('_tasks: ["touch ran"]\n')
@@ -279,6 +310,7 @@ def test_failing_commit_leaves_the_project_and_says_so(home: Path, tiny: Path, c
         ("https://user:secret@example.org/a/b.git", "https://example.org/a/b.git"),
         ("https://example.org:8443/a/b", "https://example.org:8443/a/b"),
         ("git@example.org:a/b.git", "git@example.org:a/b.git"),
+        ("ssh://git:secret@example.org/a", "ssh://git@example.org/a"),
         ("gh:a/b", "gh:a/b"),
         ("git+https://token@example.org/a", "git+https://example.org/a"),
         ("/home/ada/template", None),

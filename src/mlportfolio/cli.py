@@ -186,7 +186,7 @@ def new(  # noqa: PLR0913 - one parameter for each flag
         where = _place(destination, form, wizard)
         if not as_json:
             _say(notes)
-        if wizard and not wizard.confirms(form, where):
+        if wizard and not dry_run and not wizard.confirms(form, where):
             print("Nothing was written.")
             raise typer.Exit(1)
         message = f"Start {form.answers.get('project_name', where.name)}"

@@ -39,7 +39,7 @@ class _Worker(Worker):
         return answers if self.template.url else {k: v for k, v in answers.items() if k != "_src_path"}
 
 
-def _worker(source: Source, destination: Path, **answers: Any) -> Worker:
+def _worker(source: Source, destination: Path, answers: dict[str, Any]) -> Worker:
     """A worker on the plain folder, even if that is a git checkout: copier would clone it."""
     template = Template(url=source.url or "")
     template.__dict__.update(vcs=None, local_abspath=source.path, commit=source.commit)
@@ -86,7 +86,7 @@ class Form:
     """
 
     def __init__(self, source: Source) -> None:
-        self._worker = _worker(source, Path())
+        self._worker = _worker(source, Path(), {})
         self._worker.answers = AnswersMap()
         with _mistakes(source):
             self._questions = self._worker.template.questions_data
@@ -205,8 +205,8 @@ def _converted(question: Question, raw: Any) -> Any:
         if kind == "str":
             _check_text(cast("str", value), multiline=question.get_multiline())
     except (TypeError, ValueError) as error:
-        if message := str(error) if isinstance(error, _BadTextError) else "":
-            raise UserError(message) from error
+        if isinstance(error, _BadTextError):
+            raise UserError(str(error)) from error
         expected = f"one of: {', '.join(allowed)}" if allowed else _WORDS.get(kind, kind)
         raise UserError(f"{raw!r} is not {expected}.") from error
     return value
@@ -236,7 +236,7 @@ def render(source: Source, values: dict[str, Any], destination: Path) -> None:
         UserError: The template itself has a mistake.
         OSError: The disk is full, or refuses.
     """
-    with _mistakes(source), _worker(source, destination, **values) as worker:
+    with _mistakes(source), _worker(source, destination, values) as worker:
         worker.run_copy()
 
 

@@ -1,5 +1,6 @@
 """Make a project directory, whole or not at all, and its first commit."""
 
+import errno
 import os
 import secrets
 import shlex
@@ -77,26 +78,34 @@ def staged(destination: Path) -> Iterator[Path]:
     """
     there = destination.exists()
     home = destination if there else next(folder for folder in destination.parents if folder.exists())
-    workshop = home / f".{destination.name}.{secrets.token_hex(4)}.partial"
+    workshop = home / f".mlportfolio-{secrets.token_hex(4)}"
     folder = workshop / destination.name
-    done = False
     try:
         folder.mkdir(parents=True)
         yield folder
         with _uninterrupted():
             if there:
-                for child in folder.iterdir():
-                    child.rename(destination / child.name)
+                _fill(destination, workshop, folder)
             else:
                 destination.parent.mkdir(parents=True, exist_ok=True)
                 folder.rename(destination)
-            done = True
     finally:
         with _uninterrupted():
             shutil.rmtree(workshop, ignore_errors=True)
-            if there and not done:  # it was empty: whatever is in it now is ours
-                for child in destination.iterdir():
-                    shutil.rmtree(child) if child.is_dir() else child.unlink()
+
+
+def _fill(destination: Path, workshop: Path, folder: Path) -> None:
+    """Move what is in `folder` to `destination`, which holds nothing but the workshop: all of it or nothing."""
+    if list(destination.iterdir()) != [workshop]:
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+    moved: list[Path] = []
+    try:
+        for child in list(folder.iterdir()):
+            moved.append(child.rename(destination / child.name))  # noqa: PERF401 - needed if the next one fails
+    except OSError:
+        for child in moved:
+            shutil.rmtree(child) if child.is_dir() else child.unlink()
+        raise
 
 
 @contextmanager

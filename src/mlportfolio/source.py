@@ -3,7 +3,7 @@
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,13 +112,15 @@ def _published_url() -> str | None:
 
 
 def portable_url(url: str) -> str | None:
-    """`url` without user name and password; None for a path, which means nothing on another machine."""
+    """`url` without credentials; None for a path, which means nothing on another machine."""
     if re.match(r"(git@[\w.-]+:|g[hl]:)", url):
         return url
     parts = urlsplit(url)
     if parts.scheme.removeprefix("git+") not in {"http", "https", "ssh", "git"}:
         return None
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    login, _, host = parts.netloc.rpartition("@")
+    user = login.partition(":")[0] if parts.scheme.endswith("ssh") else ""  # ssh://git@… names no secret
+    return urlunsplit(parts._replace(netloc=f"{user}@{host}" if user else host))
 
 
 def read_yaml(path: Path) -> Any:
@@ -148,6 +150,9 @@ def declared(path: Path) -> dict[str, Declared]:
 
     A comment `# --- the names ---` in copier.yml begins a section.
     """
+    config = read_yaml(path / "copier.yml")
+    if not isinstance(config, dict):
+        raise UserError(f"{path / 'copier.yml'} asks no questions.")
     sections = {}
     section = ""
     for line in (path / "copier.yml").read_text("utf-8").splitlines():
@@ -155,7 +160,6 @@ def declared(path: Path) -> dict[str, Declared]:
             section = heading[1]
         elif key := re.match(r"(\w+):", line):
             sections[key[1]] = section
-    config: Mapping[str, Any] = read_yaml(path / "copier.yml")
     # "What does a miss cost (<< facts… >>)?" is cut where only the other answers can fill it in.
     opening = config.get("_envops", {}).get("variable_start_string", "{{")
     return {
