@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Colours that people who see red and green alike can tell apart (Okabe and Ito, 2008).
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#8a8f98"
 
-NUMBER = re.compile(r"[-+−]?[\d,]*\.?\d+ ?%?|n/a")
+NUMBER = re.compile(r"-?[\d,]*\.?\d+ ?%?|n/a")
 
 
 def new_figure(
@@ -61,6 +61,10 @@ class Report:
     def text(self, text: str) -> None:
         """Add a paragraph."""
         self.parts.append({"kind": "text", "text": text})
+
+    def points(self, texts: Sequence[str]) -> None:
+        """Add a list of findings."""
+        self.parts.append({"kind": "points", "texts": list(texts)})
 
     def alert(self, text: str, *, level: str) -> None:
         """Add a line that must not be overlooked; `level` is "good", "note" or "bad"."""

@@ -126,6 +126,7 @@ def show_costs(report: Report, judged: Sequence[Judged], metrics: Mapping[str, f
     limit = test_cost * performance.COST_TOLERANCE
     line(ax, limit, f"alarm if a whole interval\nlies above {limit:.2f}", RED, "bottom")
     line(ax, test_cost, f"in the test: {test_cost:.2f}", GREY, "top")
+    ax.set_xticks(middles, [day(middle) for middle in middles], fontsize=8)
     ax.set_ylim(bottom=0)
     ax.set_ylabel(f"{problem.COST_UNIT} a {problem.SUBJECT}")
     report.figure(figure, "monitor_cost", "Mean cost of a decision in each window, with its 95 % interval.")
@@ -226,14 +227,11 @@ def show_latency(report: Report, judged: Sequence[Judged]) -> None:
     """Show how long answers took."""
     report.section(
         "How fast the answers came",
-        "Milliseconds to compute an answer, as the endpoint logged it; a row of a batch counts with its share.",
+        "Milliseconds to compute an answer, as the endpoint logged it; a row of a batch counts its share.",
     )
     report.table(
         ("Window", "Half within", "95 % within", "99 % within"),
-        [
-            (one.period, *(f"{ms:.2f}" for ms in one.latency.values()))
-            for one in reversed(judged)
-        ],
+        [(one.period, *(f"{ms:.2f}" for ms in one.latency.values())) for one in reversed(judged)],
     )
 
 
@@ -248,13 +246,13 @@ def show_rules(report: Report) -> None:
         f"Cost: the whole interval lies more than {performance.COST_TOLERANCE - 1:.0%} above the test. "
         f"Latency: one answer in a hundred takes over {performance.LATENCY_LIMIT_MS:.0f} ms. "
         "Answers: they moved, and the truth is known of fewer than "
-        f"{MIN_COVERAGE:.0%}. Inputs: what no season explains, which is values missing or one value repeated "
-        f"in {drift.MARGIN_TO_ACT * 100:.0f} points more of the rows than in any stretch of training, more "
+        f"{MIN_COVERAGE:.0%}. Inputs: what no season explains, values missing or one value repeated in "
+        f"{drift.MARGIN_TO_ACT * 100:.0f} points more rows than in any stretch of training, more "
         f"than {drift.NOVEL_TO_ACT:.0%} of values that training never saw, or a PSI "
         f"{drift.UNHEARD_OF:.0f} times as high as ever in training."
     )
     report.text(
-        f"Notes: a PSI above {drift.SHIFTED} (the customary bound; Siddiqi, Credit Risk Scorecards, 2006) and "
+        f"Notes: a PSI above {drift.SHIFTED} (customary; Siddiqi, Credit Risk Scorecards, 2006) and "
         "above what training reached, or a smaller rise of missing or never seen values. "
         "They do not fail the run."
     )

@@ -15,6 +15,7 @@ import pandas as pd
 import uvicorn
 
 from .. import problem
+from ..data.pipeline import load
 from ..errors import ProjectError
 from ..serving.app import create_app
 
@@ -52,7 +53,7 @@ def simulate(paths: Paths, limit: int = 6000) -> Simulation:
 
     Raises ProjectError if the feature table or the champion is missing.
     """
-    table = sample(paths.features, limit)
+    table = sample(load(paths), limit)
     truths = table[problem.TARGET].astype(bool).to_list()
     known = table["decided_at"] <= table["decided_at"].max() - TRUTH_AFTER
     log = simulated_log(paths)
@@ -65,14 +66,10 @@ def simulate(paths: Paths, limit: int = 6000) -> Simulation:
     return Simulation(log, len(table), int(known.sum()))
 
 
-def sample(features: Path, limit: int) -> pd.DataFrame:
-    """Read up to `limit` rows of the test period at equal distances in the order of their decisions."""
-    if not features.exists():
-        raise ProjectError(f"{features} is missing. Make it with `make data`.")
-    columns = [problem.KEY, "decided_at", problem.TARGET, *problem.NAMES]
-    table = pd.read_parquet(features, columns=columns, filters=[("split", "==", "test")])
-    table = table.sort_values(["decided_at", problem.KEY], ignore_index=True)
-    return table.iloc[np.linspace(0, len(table) - 1, min(limit, len(table))).astype(int)]
+def sample(table: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """Return up to `limit` rows of the test period at equal distances in the order of their decisions."""
+    test = table[table["split"] == "test"].sort_values(["decided_at", problem.KEY])
+    return test.iloc[np.linspace(0, len(test) - 1, min(limit, len(test))).astype(int)]
 
 
 def requests(table: pd.DataFrame) -> list[dict[str, Any]]:
