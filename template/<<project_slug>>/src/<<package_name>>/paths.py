@@ -47,8 +47,13 @@ class Paths:
 
     @property
     def models(self) -> Path:
-        """The fitted models of the last training, with their probabilities."""
-        return self.artifacts / "models"
+        """What the last training found of each model on the validation months, and which was best."""
+        return self.artifacts / "models.json"
+
+    @property
+    def probabilities(self) -> Path:
+        """What each model answered for the validation and test rows."""
+        return self.artifacts / "probabilities.parquet"
 
     @property
     def candidate(self) -> Path:

@@ -63,19 +63,17 @@ def build(paths: Paths) -> dict[str, Any]:
             file = paths.raw / f"{name}.parquet"
             if not file.is_file():
                 raise ProjectError(f"{file} is missing. data/raw/SOURCE.md says where it comes from.")
-            table = connection.read_parquet(str(file)).df()
+            table = read_table(file)
             bad = contract.check(name, table, schema, paths.rejected)
             rows[name], rejected[name] = len(table), len(bad)
             connection.register(name, table.drop(index=bad))
         features = make_features(connection, paths.sql)
         bad = contract.check("features", features, contract.features_schema(), paths.rejected)
         rows["features"], rejected["features"] = len(features), len(bad)
-        features = features.drop(index=bad)
-        features["split"] = split_of(features[problem.TIME])
-        features = features[features["split"].notna()]
-        paths.features.parent.mkdir(parents=True, exist_ok=True)
-        connection.register("result", features)
-        connection.execute(f"COPY result TO '{paths.features}' (FORMAT parquet, COMPRESSION zstd)")
+    features = features.drop(index=bad)
+    features["split"] = split_of(features[problem.TIME])
+    features = features[features["split"].notna()]
+    write_table(features, paths.features)
     for name, count in rejected.items():
         log.info("%s: %s rows, %s rejected", name, f"{rows[name]:,}", f"{count:,}")
 
@@ -106,8 +104,20 @@ def load(paths: Paths) -> pd.DataFrame:
     """Read the feature table. Raises ProjectError if it has not been made yet."""
     if not paths.features.is_file():
         raise ProjectError(f"{paths.features} is missing. Run `make data` first.")
+    return read_table(paths.features)
+
+
+def read_table(file: Path) -> pd.DataFrame:
+    """Read a Parquet file. DuckDB does it, so that no second Parquet library is needed."""
     with duckdb.connect() as connection:
-        return connection.read_parquet(str(paths.features)).df()
+        return connection.read_parquet(str(file)).df()
+
+
+def write_table(table: pd.DataFrame, file: Path) -> None:
+    """Write a table as a Parquet file, and make its folder if need be."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect() as connection:
+        connection.from_df(table).write_parquet(str(file), compression="zstd")
 
 
 def split_of(times: pd.Series[pd.Timestamp]) -> pd.Series[str]:

@@ -1,0 +1,114 @@
+"""The export: a model as an ONNX graph, and beside it a manifest with all else that serving must know."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import lightgbm
+import numpy as np
+import onnxmltools
+import onnxruntime
+import skl2onnx
+from skl2onnx.common.data_types import FloatTensorType
+
+from .. import problem
+from ..monitoring import drift
+from .calibration import cost_threshold
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from ..encoding import FloatMatrix
+    from ..paths import Paths
+    from .calibration import Platt
+    from .candidates import Classifier
+    from .dataset import Dataset
+
+# High enough for missing values in trees, and known to every runtime of the last years.
+OPSET = 15
+EXAMPLES = 24
+
+
+def export(paths: Paths, data: Dataset, name: str, model: Classifier, calibration: Platt, judged: pd.DataFrame) -> None:
+    """Write `paths.candidate`: model.onnx, manifest.json and examples.json.
+
+    `judged` holds the validation and test rows with the model's calibrated probability in the column `name`.
+    """
+    shutil.rmtree(paths.candidate, ignore_errors=True)
+    paths.candidate.mkdir(parents=True)
+    graph = to_onnx(model, data.x.shape[1])
+    (paths.candidate / "model.onnx").write_bytes(graph)
+
+    train = data.table[data.table["split"] == "train"]
+    validation = judged.loc[judged["split"] == "validation", name].to_numpy()
+    manifest = {
+        # Two exports of the same model have the same version.
+        "version": hashlib.sha256(graph + repr(calibration).encode()).hexdigest()[:12],
+        "model": name,
+        "trained": {"from": str(train[problem.TIME].min().date()), "until": str(problem.VALIDATION_FROM)},
+        "data": json.loads(paths.data_manifest.read_text(encoding="utf-8")),
+        "encoding": data.encoding.to_json(),
+        "calibration": {"a": calibration.a, "b": calibration.b},
+        "threshold": cost_threshold(),
+        "typical": {name: typical(train[name]) for name in problem.NAMES},
+        "reference": drift.reference({name: train[name].to_numpy() for name in problem.NAMES}, validation),
+    }
+    write_manifest(paths.candidate, manifest)
+    test = data.table[data.table["split"] == "test"]
+    chosen = test.iloc[np.linspace(0, len(test) - 1, EXAMPLES, dtype=int)]
+    examples = [
+        {
+            "label": problem.EXAMPLE_LABEL.format(**row),
+            "decided_at": row["decided_at"].isoformat(),
+            "inputs": {name: plain(row[name]) for name in problem.NAMES},
+            "outcome": bool(row[problem.TARGET]),
+        }
+        for row in chosen.to_dict("records")
+    ]
+    (paths.candidate / "examples.json").write_text(json.dumps(examples, indent=1) + "\n", encoding="utf-8")
+
+
+def to_onnx(model: Classifier, fields: int) -> bytes:
+    """Convert a model to an ONNX graph: "features" (n, fields) float32 in, probabilities (n, 2) last out."""
+    inputs = [("features", FloatTensorType([None, fields]))]
+    if isinstance(model, lightgbm.LGBMClassifier):
+        graph = onnxmltools.convert_lightgbm(model, "model", inputs, target_opset=OPSET, zipmap=False)
+    else:
+        graph = skl2onnx.convert_sklearn(model, "model", inputs, target_opset=OPSET, options={"zipmap": False})
+    serialized: bytes = graph.SerializeToString()
+    return serialized
+
+
+def run_onnx(graph: Path, x: FloatMatrix) -> NDArray[np.float64]:
+    """Return the uncalibrated probability (n,) of POSITIVE that a graph gives for encoded rows."""
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {"features": x})[-1][:, 1], dtype=np.float64)
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """Read the manifest of a candidate or champion."""
+    manifest: dict[str, Any] = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
+    return manifest
+
+
+def write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest of a candidate or champion."""
+    (directory / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def typical(column: pd.Series[Any]) -> Any:
+    """Return a column's most frequent level, or its median."""
+    return plain(column.median() if column.dtype.kind in "if" else column.mode().iloc[0])
+
+
+def plain(value: Any) -> Any:
+    """Return a cell as JSON has it: a missing value is null, and a whole number has no decimals."""
+    if isinstance(value, (float, np.floating)):
+        return None if np.isnan(value) else int(value) if value == int(value) else round(float(value), 4)
+    return int(value) if isinstance(value, np.integer) else value

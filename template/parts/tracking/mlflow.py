@@ -1,0 +1,108 @@
+"""Runs, models and the champion's alias, in MLflow: a local SQLite file, or the server in MLFLOW_TRACKING_URI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+# MLflow reports usage to its makers unless told otherwise.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+import mlflow
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from . import problem
+from .errors import ProjectError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .paths import Paths
+
+ALIAS = "champion"
+FOLDER = "model"  # where a run keeps the candidate's folder
+
+
+def connect(paths: Paths) -> MlflowClient:
+    """Return a client of the server in MLFLOW_TRACKING_URI, or else of mlflow.db in the project."""
+    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{paths.root / 'mlflow.db'}")
+    client = MlflowClient()
+    if client.get_experiment_by_name(problem.PROJECT) is None:
+        location = None if "MLFLOW_TRACKING_URI" in os.environ else (paths.root / "mlruns").as_uri()
+        client.create_experiment(problem.PROJECT, artifact_location=location)
+    mlflow.set_experiment(problem.PROJECT)
+    return client
+
+
+def record(
+    paths: Paths,
+    name: str,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    files: tuple[Path, ...] = (),
+) -> str:
+    """Record one run with its files, and return its id."""
+    connect(paths)
+    with mlflow.start_run(run_name=name, tags=dict(tags)) as run:
+        mlflow.log_params(dict(params))
+        mlflow.log_metrics(dict(metrics))
+        for file in files:
+            mlflow.log_artifact(str(file))
+    return str(run.info.run_id)
+
+
+def register(paths: Paths, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
+    """Record the candidate as a new version of the model, give it the alias champion, and put it in service.
+
+    Returns the version's number.
+    """
+    client = connect(paths)
+    with mlflow.start_run(run_name="champion", tags=dict(tags)) as run:
+        mlflow.log_metrics(dict(metrics))
+        mlflow.log_artifacts(str(paths.candidate), FOLDER)
+    if not client.search_registered_models(f"name = '{problem.PROJECT}'"):
+        client.create_registered_model(problem.PROJECT)
+    source = f"{run.info.artifact_uri}/{FOLDER}"
+    version = client.create_model_version(problem.PROJECT, source, run.info.run_id, tags=dict(tags)).version
+    client.set_registered_model_alias(problem.PROJECT, ALIAS, version)
+    put_in_service(paths, paths.candidate)
+    return str(version)
+
+
+def rollback(paths: Paths) -> str:
+    """Give the alias back to the version before the champion's, put that in service, and return its number.
+
+    Raises ProjectError if there is no champion, or none before it.
+    """
+    client = connect(paths)
+    try:
+        current = int(client.get_model_version_by_alias(problem.PROJECT, ALIAS).version)
+    except MlflowException as error:
+        raise ProjectError("No champion is registered. Run `make run` first.") from error
+    earlier = [
+        int(version.version)
+        for version in client.search_model_versions(f"name = '{problem.PROJECT}'")
+        if int(version.version) < current
+    ]
+    if not earlier:
+        raise ProjectError(f"Version {current} is the first champion; there is none to go back to.")
+    previous = client.get_model_version(problem.PROJECT, str(max(earlier)))
+    with tempfile.TemporaryDirectory() as folder:
+        mlflow.artifacts.download_artifacts(artifact_uri=previous.source, dst_path=folder)
+        put_in_service(paths, next(Path(folder).rglob("manifest.json")).parent)
+    client.set_registered_model_alias(problem.PROJECT, ALIAS, previous.version)
+    return str(previous.version)
+
+
+def put_in_service(paths: Paths, directory: Path) -> None:
+    """Replace the champion's folder by a copy of `directory`."""
+    incoming = paths.champion.with_name("champion.incoming")
+    shutil.rmtree(incoming, ignore_errors=True)
+    shutil.copytree(directory, incoming)
+    shutil.rmtree(paths.champion, ignore_errors=True)
+    incoming.rename(paths.champion)
