@@ -1,8 +1,10 @@
 """The image of a finished project: built for real, run without rights on a read-only file system, and asked.
 
-It needs a Docker engine: the running one, or the script that CONTAINER_ENGINE names (it has `up` and `build`),
-or that script where this project's developers keep it, in ../shared/tools beside the repository.
+It needs a Docker engine: the running one, or the script that CONTAINER_ENGINE names (it has `up` and
+`build`), or that script where this project's developers keep it, in ../shared/tools beside the repository.
+Such an engine is left running, because its next start takes a minute; `container-engine down` removes it.
 """
+# ruff: noqa: S310 — every address is one of our own
 
 import json
 import os
@@ -51,7 +53,8 @@ def engine() -> Engine:
     environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
     if shutil.which("docker") and run(["docker", "info"], environment).returncode == 0:
         return Engine(None, environment)
-    tool = Path(os.environ.get("CONTAINER_ENGINE", REPOSITORY.parent / "shared" / "tools" / "container-engine"))
+    usual = REPOSITORY.parent / "shared" / "tools" / "container-engine"
+    tool = Path(os.environ.get("CONTAINER_ENGINE", usual))
     if not tool.exists():
         pytest.skip("there is no Docker engine, and CONTAINER_ENGINE names no script that starts one")
     started = subprocess.run([tool, "up"], env=environment, text=True, capture_output=True, check=False)
@@ -88,7 +91,8 @@ def address(engine: Engine, name: str) -> str:
 
 def wait_until_ready(engine: Engine, name: str) -> None:
     for _ in range(150):
-        assert engine.docker("inspect", "-f", "{{.State.Running}}", name) == "true", engine.docker("logs", name)
+        running = engine.docker("inspect", "-f", "{{.State.Running}}", name)
+        assert running == "true", engine.docker("logs", name)
         try:
             with urlopen(f"{address(engine, name)}/ready", timeout=2):
                 return
