@@ -190,7 +190,7 @@ def new(  # noqa: PLR0913 - one parameter for each flag
             print("Nothing was written.")
             raise typer.Exit(1)
         message = f"Start {form.answers.get('project_name', where.name)}"
-        made = project.make(found, form.everything, where, message, dry_run=dry_run)
+        made = project.make(form, where, message, dry_run=dry_run)
 
         command = interview.command_line(form, _relative(where), set(flags), template)
         if as_json:

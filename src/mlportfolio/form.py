@@ -19,7 +19,7 @@ from copier._vcs import get_repo
 from mlportfolio.errors import UserError
 from mlportfolio.source import Source
 
-__all__ = ["MISSING", "Form", "cloned", "render"]
+__all__ = ["MISSING", "Form", "cloned"]
 
 _WORDS = {
     "bool": "true or false",
@@ -39,10 +39,7 @@ class _Worker(Worker):
         return answers if self.template.url else {k: v for k, v in answers.items() if k != "_src_path"}
 
 
-def _worker(source: Source, destination: Path, answers: dict[str, Any]) -> Worker:
-    """A worker on the plain folder, even if that is a git checkout: copier would clone it."""
-    template = Template(url=source.url or "")
-    template.__dict__.update(vcs=None, local_abspath=source.path, commit=source.commit)
+def _worker(template: Template, destination: Path, answers: dict[str, Any]) -> Worker:
     # The learner's own copier settings are left out: they would change defaults from one machine to the next.
     worker = _Worker(
         dst_path=destination,
@@ -86,10 +83,14 @@ class Form:
     """
 
     def __init__(self, source: Source) -> None:
-        self._worker = _worker(source, Path(), {})
+        self._source = source
+        # A plain folder, even if it is a git checkout: copier would clone it.
+        self._template = Template(url=source.url or "")
+        self._template.__dict__.update(vcs=None, local_abspath=source.path, commit=source.commit)
+        self._worker = _worker(self._template, Path(), {})
         self._worker.answers = AnswersMap()
-        with _mistakes(source):
-            self._questions = self._worker.template.questions_data
+        with self._mistakes():
+            self._questions = self._template.questions_data
         self._hidden: set[str] = set()
         self._defaults: dict[str, Any] = {}
 
@@ -187,6 +188,32 @@ class Form:
             self._defaults[key] = MISSING  # so the answer differs from it
         self._worker.answers.user[key] = value
 
+    def render(self, destination: Path) -> None:
+        """Write the project into `destination`, a folder that is empty or not there yet.
+
+        Raises:
+            UserError: The template has a mistake.
+            OSError: The disk is full, or refuses.
+        """
+        # With the computed values among the answers, copier need not compute them again.
+        with self._mistakes(), _worker(self._template, destination, self.everything) as worker:
+            worker.run_copy()
+
+    @contextmanager
+    def _mistakes(self) -> Iterator[None]:
+        """Turn what copier, Jinja, YAML and plumbum make of a faulty template into one sentence."""
+        try:
+            yield
+        except (OSError, UserError):
+            raise
+        except Exception as error:
+            message = str(error).strip() or type(error).__name__
+            if line := getattr(error, "lineno", None):  # Jinja's own errors carry their place
+                message += f" ({getattr(error, 'name', None) or 'copier.yml'}, line {line})"
+            raise UserError(
+                f"The template in {self._source.path} has a mistake: {message}", exit_code=1
+            ) from error
+
 
 def _reason(error: ValueError) -> str:
     """The validator's own words, without copier's "Validation error for question 'key':" before them."""
@@ -222,33 +249,3 @@ def _check_text(text: str, *, multiline: bool) -> None:
         raise _BadTextError(f"{text!r} has a line break; write it on one line.")
     if any(ord(character) < ord(" ") and character not in "\n\t" for character in text):
         raise _BadTextError(f"{text!r} has a control character; leave it out.")
-
-
-def render(source: Source, values: dict[str, Any], destination: Path) -> None:
-    """Write the project into `destination`, a folder that is empty or not there yet.
-
-    Args:
-        source: The template.
-        values: `Form.everything`: with the computed values in it copier need not compute them again.
-        destination: Where to write.
-
-    Raises:
-        UserError: The template itself has a mistake.
-        OSError: The disk is full, or refuses.
-    """
-    with _mistakes(source), _worker(source, destination, values) as worker:
-        worker.run_copy()
-
-
-@contextmanager
-def _mistakes(source: Source) -> Iterator[None]:
-    """Turn what copier, Jinja, YAML and plumbum make of a faulty template into one sentence."""
-    try:
-        yield
-    except (OSError, UserError):
-        raise
-    except Exception as error:
-        message = str(error).strip() or type(error).__name__
-        if line := getattr(error, "lineno", None):  # Jinja's own errors carry their place
-            message += f" ({getattr(error, 'name', None) or 'copier.yml'}, line {line})"
-        raise UserError(f"The template in {source.path} has a mistake: {message}", exit_code=1) from error

@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlportfolio.errors import UserError
-from mlportfolio.source import Source
+
+if TYPE_CHECKING:
+    from mlportfolio.form import Form
 
 # Set by git for its hooks: with them, every git command here would work on somebody else's repository.
 _GIT_BINDINGS = (
@@ -95,7 +97,7 @@ def staged(destination: Path) -> Iterator[Path]:
 
 
 def _fill(destination: Path, workshop: Path, folder: Path) -> None:
-    """Move what is in `folder` to `destination`, which holds nothing but the workshop: all of it or nothing."""
+    """Move what is in `folder` to `destination`, empty but for the workshop: all of it or nothing."""
     if list(destination.iterdir()) != [workshop]:
         raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
     moved: list[Path] = []
@@ -156,21 +158,19 @@ class Made:
     notes: list[str] = field(default_factory=list)
 
 
-def make(source: Source, values: dict[str, Any], destination: Path, message: str, *, dry_run: bool) -> Made:
+def make(form: "Form", destination: Path, message: str, *, dry_run: bool) -> Made:
     """Render the project and make its first commit; with `dry_run` only find out which files it would have.
 
     Raises:
         UserError: The template has a mistake, or the disk is full or refuses. Nothing is left.
     """
-    from mlportfolio.form import render  # noqa: PLC0415 - copier takes most of a second to import
-
     if dry_run:
         with TemporaryDirectory() as elsewhere:
             folder = Path(elsewhere, destination.name)
-            render(source, values, folder)
+            form.render(folder)
             return Made(destination, files_of(folder))
     with _plain_refusal(destination), staged(destination) as folder:
-        render(source, values, folder)
+        form.render(folder)
         made = Made(destination, files_of(folder))
         if not shutil.which("git"):
             made.notes.append("git is not installed, so there is no repository and no first commit.")
@@ -196,10 +196,19 @@ def commit(made: Made, message: str, folder: Path | None = None) -> None:
                 f"git add --all && git commit -m {shlex.quote(message)}"
             )
             return
-    for step in (("add", "--all"), ("commit", "--quiet", "--message", message)):
-        done = _git(folder, *step)
+    steps = {
+        "add": [
+            "-c",
+            "core.looseCompression=0",
+            "add",
+            "--all",
+        ],  # the tables, its bulk, are compressed already
+        "commit": ["commit", "--quiet", "--message", message],
+    }
+    for name, arguments in steps.items():
+        done = _git(folder, *arguments)
         if done.returncode:
-            made.notes.append(f"git {step[0]} failed, so this is not committed: {_last_line(done)}")
+            made.notes.append(f"git {name} failed, so this is not committed: {_last_line(done)}")
             return
     made.commit = _git(folder, "rev-parse", "HEAD").stdout.strip()
 
