@@ -28,9 +28,7 @@ BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#8
 NUMBER = re.compile(r"-?[\d,]*\.?\d+ ?%?|n/a")
 
 
-def new_figure(
-    width: float = 7.0, height: float = 3.6, rows: int = 1, columns: int = 1
-) -> tuple[Figure, Any]:
+def new_figure(width: float = 7.0, height: float = 3.6, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
     """Return a figure of the given size in inches, and its axes (an array when there are several)."""
     figure, axes = plt.subplots(rows, columns, figsize=(width, height), layout="constrained")
     for ax in figure.axes:

@@ -109,8 +109,9 @@ def about_months(table: pd.DataFrame) -> str:
     weekly = by_week(table)["mean"]
     by_part = in_words(f"{rates[part]:.1%} in {part}" for part in SPLITS)
     return (
-        f"The share that is {problem.POSITIVE} is {by_part}; single weeks reach from {weekly.min():.0%} to {weekly.max():.0%}. Months differ, so the split is "
-        "by time, and probabilities have to be checked on months that the model has not seen."
+        f"The share that is {problem.POSITIVE} is {by_part}; single weeks reach from "
+        f"{weekly.min():.0%} to {weekly.max():.0%}. Months differ, so the split is by time, and "
+        "probabilities have to be checked on months that the model has not seen."
     )
 
 
@@ -119,14 +120,11 @@ def about_fields(gain: pd.Series[float]) -> list[str]:
     groups = gain.groupby({field.name: field.group for field in problem.FIELDS}).sum()
     shares = (f"{name} {share:.0%}" for name, share in groups.sort_values(ascending=False).items())
     top = gain.head(3)
-    found = [
-        f"{in_words(top.index)} carry {top.sum():.0%} of a quick model's gain; by group, {in_words(shares)}."
-    ]
+    found = [f"{in_words(top.index)} carry {top.sum():.0%} of a quick model's gain; by group, {in_words(shares)}."]
     weak = gain.index[gain < WEAK_GAIN]
     if len(weak):
         found.append(
-            f"Less than {WEAK_GAIN:.0%} of the gain each: {in_words(weak)}. "
-            "They may go, if the ablation agrees."
+            f"Less than {WEAK_GAIN:.0%} of the gain each: {in_words(weak)}. They may go, if the ablation agrees."
         )
     return found
 
@@ -146,7 +144,8 @@ def about_gaps(training: pd.DataFrame) -> str:
     return (
         f"Missing in more than {MUCH_MISSING:.0%} of rows: {in_words(shares)}. Gaps carry information: "
         f"where {most} is missing, the share that is {problem.POSITIVE} is "
-        f"{abs(difference) * 100:.0f} points {'higher' if difference > 0 else 'lower'}. The model should see the gap, not a mean in its place."
+        f"{abs(difference) * 100:.0f} points {'higher' if difference > 0 else 'lower'}. "
+        "The model should see the gap, not a mean in its place."
     )
 
 
@@ -238,13 +237,21 @@ def show_fields(report: Report, training: pd.DataFrame) -> None:
         "of a number's values or at a name's most frequent levels, with 95 % intervals. "
         "Grey: how the values are spread.",
     )
-    overall = training[problem.TARGET].mean() * 100
+    target = training[problem.TARGET]
+    overall = target.mean() * 100
+    bins = {
+        field.name: (level_bins if field.is_category else number_bins)(training[field.name], target)
+        for field in problem.FIELDS
+    }
+    # One scale for all fields, so that strong ones look strong.
+    top = max(float((one.rate + one.spread).max()) for one in bins.values()) * 105
     for group, about in problem.GROUPS.items():
         fields = [field for field in problem.FIELDS if field.group == group]
         rows = -(-len(fields) // 3)
         figure, axes = new_figure(8.4, 2.1 * rows, rows=rows, columns=3)
         for ax, field in zip(axes.flat, fields, strict=False):
-            draw_field(ax, field, training[field.name], training[problem.TARGET])
+            draw_field(ax, field, training[field.name], bins[field.name])
+            ax.set_ylim(0, top)
             ax.axhline(overall, color=ORANGE, linewidth=1)
         for ax in axes.flat[len(fields) :]:
             ax.remove()
@@ -255,17 +262,14 @@ def show_fields(report: Report, training: pd.DataFrame) -> None:
         )
 
 
-def draw_field(ax: Axes, field: Field, values: pd.Series[Any], target: pd.Series[int]) -> None:
+def draw_field(ax: Axes, field: Field, values: pd.Series[Any], bins: Bins) -> None:
     """Draw the target by one field, over the spread of its values."""
-    bins = level_bins(values, target) if field.is_category else number_bins(values, target)
     places = np.arange(len(bins.at)) if field.is_category else np.array(bins.at)
     rate, spread = bins.rate * 100, bins.spread * 100
     ax.errorbar(places, rate, yerr=spread, fmt="o", markersize=3, color=BLUE, linewidth=1)
-    # One scale for all fields, so that strong ones look strong.
-    ax.set_ylim(0, 80)
-    ax.set_yticks([0, 40, 80])
     ax.set_title(f"{field.name} ({field.unit})" if field.unit else field.name, fontsize=9, loc="left")
     ax.tick_params(labelsize=8)
+    ax.locator_params(axis="y", nbins=4)
     # The spread has its own height, up to a quarter of the picture; its scale does not matter.
     if field.is_category:
         ax.set_xticks(places, bins.at, fontsize=7)

@@ -169,9 +169,7 @@ def jensen_shannon(before: Sequence[float] | NDArray[np.float64], now: NDArray[n
     return float(np.sqrt(max(halves[0] + halves[1], 0.0)))
 
 
-def lumped(
-    before: NDArray[np.float64], now: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def lumped(before: NDArray[np.float64], now: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Count the bins that are rare in the reference as one, on both sides."""
     rare = before < RARE
     return np.append(before[~rare], before[rare].sum()), np.append(now[~rare], now[rare].sum())

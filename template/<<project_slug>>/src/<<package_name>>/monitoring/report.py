@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..paths import Paths
     from .drift import FieldDrift
+    from .served import Served
 
 # Names with a smaller share than the first so many are drawn as one bar.
 DRAWN_LEVELS = 8
@@ -36,15 +37,7 @@ def monitor(paths: Paths, log: Path | None = None) -> list[Alert]:
     manifest = read_manifest(paths.champion / "manifest.json")
     log = log or chosen_log(paths)
     everything = served.read(log, manifest["version"])
-    judged = [
-        Judged(
-            window=window,
-            accuracy=performance.accuracy(window),
-            drift=drift.compare(window.columns(), window.probability, manifest["reference"]),
-            latency=performance.latency(window),
-        )
-        for window in served.windows(everything, drift.MIN_ROWS)
-    ]
+    judged = judge(everything, manifest["reference"])
     alerts = find(judged, manifest["metrics"]["expected_cost"]) if judged else []
     source = "a replay of the test period" if log == simulated_log(paths) else log.name
     report = Report(
@@ -61,6 +54,19 @@ def monitor(paths: Paths, log: Path | None = None) -> list[Alert]:
         show_rules(report)
     report.write(paths.reports / "monitoring.html")
     return [alert for alert in alerts if alert.level == "alarm"]
+
+
+def judge(everything: Served, reference: Mapping[str, Any]) -> list[Judged]:
+    """Cut what was served into windows, and find out about each whatever can be found out."""
+    return [
+        Judged(
+            window=window,
+            accuracy=performance.accuracy(window),
+            drift=drift.compare(window.columns(), window.probability, reference),
+            latency=performance.latency(window),
+        )
+        for window in served.windows(everything, drift.MIN_ROWS)
+    ]
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -149,8 +155,7 @@ def show_costs(report: Report, judged: Sequence[Judged], metrics: Mapping[str, f
     report.table(
         ("Window", problem.SUBJECTS.capitalize(), "Truth known", "Cost", "95 % interval", *rates),
         rows,
-        f"In the test: cost {test_cost:.3f}, ROC AUC {metrics['roc_auc']:.3f}, "
-        f"AP {metrics['average_precision']:.3f}.",
+        f"In the test: cost {test_cost:.3f}, ROC AUC {metrics['roc_auc']:.3f}, AP {metrics['average_precision']:.3f}.",
     )
 
 
@@ -218,9 +223,7 @@ def draw_shares(ax: Axes, moved: FieldDrift, bins: Mapping[str, Any]) -> None:
     ax.bar(places + 0.2, now * 100, width=0.4, color=BLUE)
     ax.tick_params(axis="y", labelsize=8)
     ax.yaxis.set_major_formatter("{x:.0f} %")
-    ax.set_title(
-        f"{moved.name}\nPSI {moved.psi:.2f}, usual up to {moved.usual_psi:.2f}", fontsize=9, loc="left"
-    )
+    ax.set_title(f"{moved.name}\nPSI {moved.psi:.2f}, usual up to {moved.usual_psi:.2f}", fontsize=9, loc="left")
 
 
 def show_latency(report: Report, judged: Sequence[Judged]) -> None:

@@ -48,9 +48,7 @@ class Served:
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return the inputs by field; what a request left out is None."""
-        return {
-            name: np.array([row.get(name) for row in self.inputs], dtype=object) for name in problem.NAMES
-        }
+        return {name: np.array([row.get(name) for row in self.inputs], dtype=object) for name in problem.NAMES}
 
 
 def count(log: Path) -> int:
@@ -88,10 +86,11 @@ def windows(served: Served, least: int) -> list[Served]:
     Whole weeks, because a Monday differs from a Sunday without anything being wrong. What is left over at the
     beginning belongs to the first window; less than one full window makes no window at all.
     """
-    week = (served.decided_at[-1] - served.decided_at) // np.timedelta64(7, "D")
+    day = served.decided_at.astype("datetime64[D]").astype(int)
+    week = (day[-1] - day) // 7
     starts: list[int] = []
     end = len(served)
-    for age in range(int(week[0])):
+    for age in range((day[-1] - day[0] + 1) // 7):
         # Rows of this age begin where the next older week ends.
         start = int(np.count_nonzero(week > age))
         if end - start >= least:
