@@ -1,5 +1,6 @@
 """A project is made whole or not at all, and its history is the learner's own."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -252,6 +253,29 @@ def test_stopped_while_rendering(
     assert process.returncode == code
     assert "Traceback" not in err
     assert list(Path().rglob("*")) == ([Path("x")] if there else [])
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_stop_that_somebody_swallows_still_leaves_nothing(stop: signal.Signals, tmp_path: Path) -> None:
+    with (  # noqa: PT012
+        pytest.raises(KeyboardInterrupt if stop == signal.SIGINT else SystemExit),
+        project.stop_signals(),
+        project.staged(tmp_path / "work/x") as folder,
+    ):
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(stop)
+        (folder / "late.txt").write_text("written after the stop")
+    assert list(Path().iterdir()) == []
+
+
+def test_signals_that_are_ignored_stay_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with project.stop_signals():
+            signal.raise_signal(signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 # --- git ------------------------------------------------------------------------------------------

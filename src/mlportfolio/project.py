@@ -57,19 +57,35 @@ def check_destination(name: str) -> Path:
     return path
 
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_stopped: list[int] = []
+
+
 @contextmanager
 def stop_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind the stack as Ctrl-C does, so that what was begun is removed."""
+    """Let SIGTERM and SIGHUP unwind the stack as Ctrl-C does, so that what was begun is removed.
+
+    Each is also remembered: an exception that rises in somebody's `__del__` or callback goes nowhere.
+    """
+    _stopped.clear()
 
     def stop(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
+        _stopped.append(number)
+        _stop(number)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # What is ignored stays so: nohup, or a shell's background job.
+    before = {each: handler for each in _STOPPING if (handler := signal.getsignal(each)) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, stop)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _stop(number: int) -> None:
+    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
 @contextmanager
@@ -86,6 +102,8 @@ def staged(destination: Path) -> Iterator[Path]:
         folder.mkdir(parents=True)
         yield folder
         with _uninterrupted():
+            for number in _stopped:
+                _stop(number)
             if there:
                 _fill(destination, workshop, folder)
             else:
@@ -113,8 +131,7 @@ def _fill(destination: Path, workshop: Path, folder: Path) -> None:
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Hold signals back for the moment in which half a project could be left."""
-    stopping = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         yield
     finally:
