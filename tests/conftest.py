@@ -14,7 +14,7 @@ from mlportfolio import cli
 
 REPOSITORY = Path(__file__).parents[1]
 
-hypothesis.settings.register_profile("here", database=None, deadline=None)  # no folder of its own in the tree
+hypothesis.settings.register_profile("here", database=None, deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("here")
 
 
