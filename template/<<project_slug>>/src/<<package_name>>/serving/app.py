@@ -83,7 +83,7 @@ def create_app(model_dir: Path, log_path: Path) -> FastAPI:
     predictor = Predictor(model_dir)
     log = PredictionLog(log_path)
     metrics = Metrics()
-    metrics.model.info({name: str(predictor.manifest[name]) for name in ("version", "model", "trained")})
+    metrics.model.info({name: predictor.manifest[name] for name in ("version", "model")})
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -128,9 +128,7 @@ def predictions(service: Service) -> APIRouter:
         except UnknownPredictionError:
             raise HTTPException(404, "No prediction was given under this request_id.") from None
         except ContradictingTruthError:
-            raise HTTPException(
-                409, "The opposite truth is already recorded for this request_id, and stays."
-            ) from None
+            raise HTTPException(409, "The opposite truth is already recorded for this request_id, and stays.") from None
         return {"status": "recorded"}
 
     return router
@@ -199,7 +197,7 @@ def describe(predictor: Predictor) -> dict[str, Any]:
         "cost_unit": problem.COST_UNIT,
         "threshold": predictor.threshold,
         "groups": groups,
-        **{name: predictor.manifest[name] for name in ("version", "model", "trained", "metrics")},
+        **{name: predictor.manifest[name] for name in ("version", "model", "trained")},
     }
 
 
@@ -207,8 +205,7 @@ async def refuse(_: Request, error: Exception) -> JSONResponse:
     """Answer 422 with the fields that are wrong, and why."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 — registered for this class alone
     problems = [
-        {"field": field_name(wrong["loc"]), "problem": wrong["msg"]}
-        for wrong in error.errors()[:SHOWN_PROBLEMS]
+        {"field": field_name(wrong["loc"]), "problem": wrong["msg"]} for wrong in error.errors()[:SHOWN_PROBLEMS]
     ]
     return JSONResponse({"detail": problems}, status_code=422)
 
@@ -255,8 +252,7 @@ def serve(root: Path, host: str, port: int | None = None) -> None:
     except (OSError, OverflowError) as error:
         listener.close()
         raise ProjectError(
-            f"Cannot listen on {host}:{port} ({error}). "
-            "Stop what uses it, or choose another port with --port or PORT."
+            f"Cannot listen on {host}:{port} ({error}). Stop what uses it, or choose another port with --port or PORT."
         ) from error
     print(f"Serving {problem.TITLE}, model {app.version}, on http://{host}:{port}", flush=True)
     uvicorn.Server(uvicorn.Config(app, access_log=False)).run(sockets=[listener])

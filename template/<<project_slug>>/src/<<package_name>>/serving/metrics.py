@@ -17,9 +17,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "http_requests", "Answered requests", ["route", "status"], registry=self.registry
-        )
+        self.requests = Counter("http_requests", "Answered requests", ["route", "status"], registry=self.registry)
         self.latency = Histogram(
             "http_request_duration_seconds",
             "Time to answer",
