@@ -15,9 +15,7 @@ TABLES = {
             "carrier": pa.Column(str, pa.Check.isin(get_args(problem.Carrier))),
             "flight": pa.Column("int16", pa.Check.in_range(1, 9999)),
             # All that is missing here is cancelled flights: see last_plane in sql/features.sql.
-            "tailnum": pa.Column(
-                str, [pa.Check.str_matches(r"^[A-Z0-9]{5,6}$"), missing_at_most(0.02)], nullable=True
-            ),
+            "tailnum": pa.Column(str, [pa.Check.str_matches(r"^[A-Z0-9]{5,6}$"), missing_at_most(0.02)], nullable=True),
             "origin": pa.Column(str, pa.Check.isin(get_args(problem.Origin))),
             "dest": pa.Column(str, pa.Check.isin(get_args(problem.Destination))),
             "distance": pa.Column("int16", pa.Check.in_range(10, 6000)),

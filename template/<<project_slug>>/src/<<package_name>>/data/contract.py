@@ -48,9 +48,7 @@ def features_schema() -> pa.DataFrameSchema:
         problem.TARGET: pa.Column("int8", pa.Check.isin([0, 1])),
     }
     for field in problem.FIELDS:
-        check = (
-            pa.Check.isin(field.categories) if field.is_category else pa.Check.in_range(field.low, field.high)
-        )
+        check = pa.Check.isin(field.categories) if field.is_category else pa.Check.in_range(field.low, field.high)
         columns[field.name] = pa.Column(checks=check, nullable=field.optional)
     return pa.DataFrameSchema(columns)
 
@@ -77,9 +75,7 @@ def check(name: str, table: pd.DataFrame, schema: pa.DataFrameSchema, rejected: 
             f"The table {name} breaks its contract: {reasons}. Get a sound copy, or change the contract."
         )
 
-    reasons = (failures["column"] + ": " + failures["check"].astype(str)).groupby(
-        failures["index"].astype(int)
-    )
+    reasons = (failures["column"] + ": " + failures["check"].astype(str)).groupby(failures["index"].astype(int))
     bad = reasons.agg(lambda texts: "; ".join(sorted(set(texts)))).sort_index()
     rejected.mkdir(parents=True, exist_ok=True)
     table.loc[bad.index].assign(reason=bad).to_csv(file, index_label="row")
@@ -101,9 +97,7 @@ def refuse_leaks(features: pd.DataFrame, later: pd.DataFrame, sample: int = 5_00
     numbers = later.select_dtypes("number").iloc[rows].astype(float)
     for field in problem.FIELDS:
         if field.name in later.columns or field.name.startswith("later_"):
-            raise ProjectError(
-                f"The field {field.name} is known only after the decision; a model must not see it."
-            )
+            raise ProjectError(f"The field {field.name} is known only after the decision; a model must not see it.")
         if field.is_category:
             continue
         values = features[field.name].iloc[rows].astype(float)

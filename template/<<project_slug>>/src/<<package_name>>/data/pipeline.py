@@ -79,13 +79,10 @@ def build(paths: Paths) -> dict[str, Any]:
 
     by_split = features.groupby("split")[problem.TARGET].agg(["size", "mean"])
     if lacking := [split for split in SPLITS if split not in by_split.index]:
-        raise ProjectError(
-            f"No rows are left to {', '.join(lacking)}. Check the dates of the split in problem.py."
-        )
+        raise ProjectError(f"No rows are left to {', '.join(lacking)}. Check the dates of the split in problem.py.")
     manifest = {
         "inputs": {
-            file.name: sha256(file)
-            for file in sorted([*paths.raw.glob("*.parquet"), *paths.sql.glob("*.sql")])
+            file.name: sha256(file) for file in sorted([*paths.raw.glob("*.parquet"), *paths.sql.glob("*.sql")])
         },
         "features": sha256(paths.features),
         "rows": rows,

@@ -39,7 +39,7 @@ class Interval(NamedTuple):
 def cost_of(y: Truth, positive: Answers) -> NDArray[np.float64]:
     """Return the cost (n,) of each answer, in problem.COST_UNIT."""
     missed, needless = (y == 1) & ~positive, (y == 0) & positive
-    return problem.FALSE_NEGATIVE_COST * missed + problem.FALSE_POSITIVE_COST * needless
+    return np.asarray(problem.FALSE_NEGATIVE_COST * missed + problem.FALSE_POSITIVE_COST * needless, dtype=np.float64)
 
 
 def expected_cost(y: Truth, probability: Probabilities, positive: Answers, weight: Weights = None) -> float:
@@ -53,7 +53,7 @@ def accuracy(y: Truth, probability: Probabilities, positive: Answers, weight: We
 
 
 def average_precision(y: Truth, probability: Probabilities, positive: Answers, weight: Weights = None) -> float:
-    """Return the area under the precision–recall curve."""
+    """Return the area under the precision-recall curve."""
     return float(sklearn_metrics.average_precision_score(y, probability, sample_weight=weight))
 
 
@@ -82,10 +82,19 @@ METRICS: dict[str, Score] = {
 LOWER_IS_BETTER = {"expected_cost", "brier"}
 
 
-def loss(y: Truth, probability: Probabilities, positive: Answers, weight: Weights = None) -> float:
-    """Return the problem's primary metric, turned so that less is better."""
-    value = METRICS[problem.PRIMARY_METRIC](y, probability, positive, weight)
+def scores(y: Truth, probability: Probabilities, positive: Answers) -> dict[str, float]:
+    """Return every metric."""
+    return {name: compute(y, probability, positive, None) for name, compute in METRICS.items()}
+
+
+def as_loss(value: float) -> float:
+    """Turn a value of the primary metric so that less is better."""
     return value if problem.PRIMARY_METRIC in LOWER_IS_BETTER else -value
+
+
+def primary_loss(y: Truth, probability: Probabilities, positive: Answers, weight: Weights = None) -> float:
+    """Return the primary metric, turned so that less is better."""
+    return as_loss(METRICS[problem.PRIMARY_METRIC](y, probability, positive, weight))
 
 
 def drawn_days(days: NDArray[np.int64], resamples: int) -> NDArray[np.int64]:
@@ -125,17 +134,15 @@ def loss_difference(
     if problem.PRIMARY_METRIC == "expected_cost":
         return mean_interval(cost_of(y, challenger[1]) - cost_of(y, champion[1]), days)
     differences = [
-        loss(y, *challenger, weight) - loss(y, *champion, weight)
+        primary_loss(y, *challenger, weight) - primary_loss(y, *champion, weight)
         for weight in (drawn[days] for drawn in drawn_days(days, RESAMPLES // 5))
     ]
     low, high = np.percentile(differences, [2.5, 97.5])
-    return Interval(loss(y, *challenger) - loss(y, *champion), float(low), float(high))
+    return Interval(primary_loss(y, *challenger) - primary_loss(y, *champion), float(low), float(high))
 
 
 def expected_calibration_error(y: Truth, probability: Probabilities, bins: int = 10) -> float:
     """Return the mean gap between probability and observed share, over bins of equally many rows."""
     order = np.argsort(probability, kind="stable")
-    gaps = [
-        len(part) * abs(float(probability[part].mean() - y[part].mean())) for part in np.array_split(order, bins)
-    ]
+    gaps = [len(part) * abs(float(probability[part].mean() - y[part].mean())) for part in np.array_split(order, bins)]
     return sum(gaps) / len(y)

@@ -98,14 +98,19 @@ def logistic(known: list[int], train: Rows) -> Classifier:
             ),
         ]
     )
-    model = Pipeline([("columns", columns), ("weights", LogisticRegression(solver="newton-cholesky"))])
-    return model.fit(train.x, train.y)
+    return fitted([("columns", columns), ("weights", LogisticRegression(solver="newton-cholesky"))], train)
+
+
+def fitted(steps: list[tuple[str, Any]], train: Rows) -> Classifier:
+    """Fit a pipeline of scikit-learn's."""
+    model: Classifier = Pipeline(steps).fit(train.x, train.y)
+    return model
 
 
 def fit_tree(train: Rows, validation: Rows, params: Params) -> Classifier:  # noqa: ARG001
     """Fit one tree, shallow enough to print."""
     tree = DecisionTreeClassifier(max_depth=7, min_samples_leaf=200, random_state=0)
-    return Pipeline([("fill", SimpleImputer(strategy="median")), ("tree", tree)]).fit(train.x, train.y)
+    return fitted([("fill", SimpleImputer(strategy="median")), ("tree", tree)], train)
 
 
 def fit_forest(train: Rows, validation: Rows, params: Params) -> Classifier:  # noqa: ARG001
@@ -113,7 +118,7 @@ def fit_forest(train: Rows, validation: Rows, params: Params) -> Classifier:  # 
     forest = RandomForestClassifier(
         n_estimators=60, min_samples_leaf=20, max_features=0.3, max_samples=0.3, n_jobs=-1, random_state=0
     )
-    return Pipeline([("fill", SimpleImputer(strategy="median")), ("forest", forest)]).fit(train.x, train.y)
+    return fitted([("fill", SimpleImputer(strategy="median")), ("forest", forest)], train)
 
 
 def fit_boosting(train: Rows, validation: Rows, params: Params) -> Classifier:
@@ -129,13 +134,14 @@ def fit_boosting(train: Rows, validation: Rows, params: Params) -> Classifier:
         verbose=-1,
         **params,
     )
-    return model.fit(
+    boosted: Classifier = model.fit(
         train.x,
         train.y,
         eval_X=(validation.x,),
         eval_y=(validation.y,),
         callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
     )
+    return boosted
 
 
 MODELS: Mapping[str, Callable[[Rows, Rows, Params], Classifier]] = {

@@ -36,8 +36,13 @@ class Dataset:
 
     def days(self, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return the number of the day on which each of `rows` falls, from 0."""
-        days = self.table.loc[rows, problem.TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
-        return days - days.min()
+        return day_numbers(self.table.loc[rows, problem.TIME])
+
+
+def day_numbers(times: pd.Series[pd.Timestamp]) -> NDArray[np.int64]:
+    """Return the number of the day (n,) on which each time falls, from 0."""
+    days = np.asarray(times.to_numpy().astype("datetime64[D]").astype(np.int64))
+    return np.asarray(days - days.min())
 
 
 def load(paths: Paths) -> Dataset:

@@ -12,7 +12,8 @@ import numpy as np
 import onnxmltools
 import onnxruntime
 import skl2onnx
-from skl2onnx.common.data_types import FloatTensorType
+from onnxmltools.convert.common.data_types import FloatTensorType as LightGBMInput
+from skl2onnx.common.data_types import FloatTensorType as ScikitInput
 
 from .. import problem
 from ..monitoring import drift
@@ -64,7 +65,7 @@ def export(paths: Paths, data: Dataset, name: str, model: Classifier, calibratio
     chosen = test.iloc[np.linspace(0, len(test) - 1, EXAMPLES, dtype=int)]
     examples = [
         {
-            "label": problem.EXAMPLE_LABEL.format(**row),
+            "label": problem.EXAMPLE_LABEL.format_map(row),
             "decided_at": row["decided_at"].isoformat(),
             "inputs": {name: plain(row[name]) for name in problem.NAMES},
             "outcome": bool(row[problem.TARGET]),
@@ -76,10 +77,12 @@ def export(paths: Paths, data: Dataset, name: str, model: Classifier, calibratio
 
 def to_onnx(model: Classifier, fields: int) -> bytes:
     """Convert a model to an ONNX graph: "features" (n, fields) float32 in, probabilities (n, 2) last out."""
-    inputs = [("features", FloatTensorType([None, fields]))]
+    shape = [None, fields]
     if isinstance(model, lightgbm.LGBMClassifier):
+        inputs = [("features", LightGBMInput(shape))]
         graph = onnxmltools.convert_lightgbm(model, "model", inputs, target_opset=OPSET, zipmap=False)
     else:
+        inputs = [("features", ScikitInput(shape))]
         graph = skl2onnx.convert_sklearn(model, "model", inputs, target_opset=OPSET, options={"zipmap": False})
     serialized: bytes = graph.SerializeToString()
     return serialized

@@ -16,6 +16,7 @@ from .candidates import BASELINE, MODELS, Rows, score
 
 if TYPE_CHECKING:
     from ..paths import Paths
+    from .candidates import Classifier
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,8 @@ def train(paths: Paths) -> dict[str, Any]:
     columns = [problem.KEY, problem.TIME, "split", problem.TARGET, problem.RULE]
     judged = data.table.loc[judged_rows, columns].reset_index(drop=True)
     is_validation = (judged["split"] == "validation").to_numpy()
-    fitted, summary = {}, {}
+    fitted: dict[str, tuple[Classifier, Platt]] = {}
+    summary: dict[str, dict[str, float]] = {}
     for name, fit in MODELS.items():
         started = time.perf_counter()
         model = fit(fit_on, check_on, params)
@@ -49,27 +51,23 @@ def train(paths: Paths) -> dict[str, Any]:
         fitted[name] = (model, calibration)
         on_validation = probability[is_validation]
         answers = on_validation >= cost_threshold()
-        summary[name] = {
-            "validation": {
-                metric: compute(check_on.y, on_validation, answers) for metric, compute in metrics.METRICS.items()
-            },
-            "loss": metrics.loss(check_on.y, on_validation, answers),
-        }
+        summary[name] = metrics.scores(check_on.y, on_validation, answers)
         log.info(
             "%s: %s %.4f on validation, %.1f s",
             name,
             problem.PRIMARY_METRIC,
-            summary[name]["validation"][problem.PRIMARY_METRIC],
+            summary[name][problem.PRIMARY_METRIC],
             time.perf_counter() - started,
         )
 
-    best = min((name for name in MODELS if name != BASELINE), key=lambda name: summary[name]["loss"])
+    challengers = [name for name in MODELS if name != BASELINE]
+    best = min(challengers, key=lambda name: metrics.as_loss(summary[name][problem.PRIMARY_METRIC]))
     model, calibration = fitted[best]
     write_table(judged, paths.probabilities)
     result = {
         "best": best,
         "trees": getattr(model, "best_iteration_", None),
-        "models": summary,
+        "validation": summary,
     }
     paths.models.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     export.export(paths, data, best, model, calibration, judged)

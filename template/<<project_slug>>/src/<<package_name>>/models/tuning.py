@@ -37,7 +37,7 @@ def tune(paths: Paths, seconds: float) -> Params:
 
     def trial_loss(trial: optuna.Trial) -> float:
         params = {
-            "learning_rate": trial.suggest_float("learning_rate", 0.03, 0.15, log=True),
+            "learning_rate": trial.suggest_float("learning_rate", 0.05, 0.2, log=True),
             "num_leaves": trial.suggest_int("num_leaves", 8, 64, log=True),
             "min_child_samples": trial.suggest_int("min_child_samples", 50, 500, log=True),
             "subsample": trial.suggest_float("subsample", 0.5, 1.0),
@@ -53,7 +53,9 @@ def tune(paths: Paths, seconds: float) -> Params:
     study.optimize(trial_loss, timeout=seconds)
     # Rounded, so that the file can be read; the model is fitted with what the file says.
     best = {name: round(value, 4) for name, value in study.best_params.items()}
-    log.info("%d trials, best log loss %.5f (at the start %.5f)", len(study.trials), study.best_value, study.trials[0].value)
+    log.info(
+        "%d trials, best log loss %.5f (at the start %.5f)", len(study.trials), study.best_value, study.trials[0].value
+    )
     paths.params.write_text(json.dumps(best, indent=2) + "\n", encoding="utf-8")
     return best
 

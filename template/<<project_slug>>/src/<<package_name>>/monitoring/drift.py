@@ -200,12 +200,12 @@ def novel(values: NDArray[Any], bins: Mapping[str, Any]) -> float:
 
 
 def repeated(values: NDArray[Any]) -> float:
-    """Return the share that the most frequent value has of all known ones."""
+    """Return the share of all rows, known or not, that hold the most frequent value."""
     known = values[~missing(values)]
     if not len(known):
         return 0.0
     _, counts = np.unique(known.astype(str) if known.dtype == object else known, return_counts=True)
-    return float(counts.max() / len(known))
+    return float(counts.max() / len(values))
 
 
 def typed(column: Any, is_category: bool) -> NDArray[Any]:

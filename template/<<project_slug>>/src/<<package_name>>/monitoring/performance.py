@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score
 
-from .. import problem
+from ..evaluation import metrics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,11 +16,12 @@ if TYPE_CHECKING:
 
 # Decisions may cost this much more than in the test before anyone is called: months differ.
 COST_TOLERANCE = 1.1
-# Rows of one day share their weather, so days are what is drawn; fewer of them say nothing about the spread.
+# The interval comes from how days differ; fewer days say nothing about that.
 MIN_DAYS = 5
-DRAWS = 1000
 # A desk that works through a list of flights does not notice less than this.
 LATENCY_LIMIT_MS = 100.0
+
+NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -49,46 +49,27 @@ class Accuracy:
 def accuracy(window: Served) -> Accuracy:
     """Judge one window."""
     known = ~np.isnan(window.truth)
-    truth = window.truth[known] == 1
-    probability = window.probability[known]
-    costs = decision_costs(truth, window.positive[known])
-    low, high = interval_by_day(costs, window.decided_at[known])
-    both = bool(truth.any() and not truth.all())
+    truth = window.truth[known].astype(np.int8)
+    probability, positive = window.probability[known], window.positive[known]
+    _, day = np.unique(window.decided_at[known].astype("datetime64[D]"), return_inverse=True)
+    cost, low, high = mean(metrics.cost_of(truth, positive)), NAN, NAN
+    if len(np.unique(day)) >= MIN_DAYS:
+        cost, low, high = metrics.cost_interval(truth, positive, day)
+    both = len(np.unique(truth)) == 2
     return Accuracy(
         since=window.decided_at[0],
         until=window.decided_at[-1],
         rows=len(window),
         coverage=float(known.mean()),
-        cost=mean(costs),
+        cost=cost,
         low=low,
         high=high,
-        roc_auc=float(roc_auc_score(truth, probability)) if both else float("nan"),
-        average_precision=float(average_precision_score(truth, probability)) if both else float("nan"),
+        roc_auc=metrics.roc_auc(truth, probability, positive) if both else NAN,
+        average_precision=metrics.average_precision(truth, probability, positive) if both else NAN,
         acted=float(window.positive.mean()),
         expected=mean(probability),
         actual=mean(truth),
     )
-
-
-def decision_costs(truth: NDArray[np.bool_], positive: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return what each decision cost."""
-    return np.where(
-        truth & ~positive,
-        problem.FALSE_NEGATIVE_COST,
-        np.where(~truth & positive, problem.FALSE_POSITIVE_COST, 0.0),
-    ).astype(np.float64)
-
-
-def interval_by_day(costs: NDArray[np.float64], times: NDArray[np.datetime64]) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of the mean cost, drawing days; NaN for too few days."""
-    _, day = np.unique(times.astype("datetime64[D]"), return_inverse=True)
-    rows = np.bincount(day)
-    if len(rows) < MIN_DAYS:
-        return float("nan"), float("nan")
-    cost = np.bincount(day, weights=costs)
-    drawn = np.random.default_rng(0).integers(len(rows), size=(DRAWS, len(rows)))
-    low, high = np.quantile(cost[drawn].sum(axis=1) / rows[drawn].sum(axis=1), [0.025, 0.975])
-    return float(low), float(high)
 
 
 def latency(window: Served) -> dict[str, float]:
@@ -99,4 +80,4 @@ def latency(window: Served) -> dict[str, float]:
 
 def mean(values: NDArray[Any]) -> float:
     """Return the mean, or NaN of nothing."""
-    return float(np.mean(values)) if len(values) else float("nan")
+    return float(np.mean(values)) if len(values) else NAN

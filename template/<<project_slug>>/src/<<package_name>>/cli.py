@@ -1,0 +1,190 @@
+"""The project's own command: one subcommand a stage, and `run` for all of them."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import problem
+from .errors import ProjectError
+from .paths import Paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+# Stages import what they need when they run: `serve` starts without the training packages, and where they
+# are not installed at all.
+
+
+def data(paths: Paths, _: argparse.Namespace) -> int:
+    """Check the raw tables, and make the feature table from them."""
+    from .data import pipeline
+
+    pipeline.build(paths)
+    return 0
+
+
+def explore(paths: Paths, _: argparse.Namespace) -> int:
+    """Write reports/exploration.html."""
+    from .data.exploration import explore as write
+
+    write(paths)
+    return 0
+
+
+def tune(paths: Paths, arguments: argparse.Namespace) -> int:
+    """Look for better parameters, and write params.json."""
+    from .models import tuning
+
+    tuning.tune(paths, arguments.seconds)
+    return 0
+
+
+def train(paths: Paths, _: argparse.Namespace) -> int:
+    """Fit every model, and export the best as the candidate."""
+    from .models import training
+
+    training.train(paths)
+    return 0
+
+
+def evaluate(paths: Paths, _: argparse.Namespace) -> int:
+    """Measure the candidate on the test period, and write the reports."""
+    from .evaluation import report
+
+    report.evaluate(paths)
+    return 0
+
+
+def gate(paths: Paths, _: argparse.Namespace) -> int:
+    """Hold the candidate to the requirements, and register it as champion."""
+    from .evaluation import gate as requirements
+
+    requirements.promote(paths)
+    return 0
+
+
+def serve(paths: Paths, arguments: argparse.Namespace) -> int:
+    """Answer requests, and show the page to try it."""
+    from .serving.app import serve as answer
+
+    answer(paths.root, arguments.host, arguments.port)
+    return 0
+
+
+def simulate(paths: Paths, _: argparse.Namespace) -> int:
+    """Replay the test period through the endpoint."""
+    from .monitoring.simulate import simulate as replay
+
+    replay(paths)
+    return 0
+
+
+def monitor(paths: Paths, _: argparse.Namespace) -> int:
+    """Judge what was served, write reports/monitoring.html, and exit with 1 on an alarm."""
+    from .monitoring.report import monitor as judge
+
+    alerts = [alert for alert in judge(paths) if alert.level == "alarm"]
+    for alert in alerts:
+        print(f"ALARM {alert}", file=sys.stderr)
+    return 1 if alerts else 0
+
+
+def retrain(paths: Paths, arguments: argparse.Namespace) -> int:
+    """Data, train, evaluate, gate: a new champion, or the reasons why not."""
+    return in_turn([data, train, evaluate, gate], paths, arguments)
+
+
+def rollback(paths: Paths, _: argparse.Namespace) -> int:
+    """Put the champion before this one back in service."""
+    from . import tracking
+
+    print(f"Version {tracking.rollback(paths)} is the champion again. Restart the endpoint to serve it.")
+    return 0
+
+
+def run(paths: Paths, arguments: argparse.Namespace) -> int:
+    """Everything, from raw tables to a watched endpoint."""
+    stages = [data, explore, train, evaluate, gate, simulate]
+    if not paths.params.is_file():
+        stages.insert(2, tune)
+    in_turn(stages, paths, arguments)
+    announce(monitor)
+    if monitor(paths, arguments):
+        print("The monitor found something in the replay: that is its result, not a failure of this run.")
+    print(f"\nDone. Read {paths.reports.name}/evaluation.html; `make serve` starts the endpoint and its page.")
+    return 0
+
+
+COMMANDS: tuple[Callable[[Paths, argparse.Namespace], int], ...] = (
+    run,
+    data,
+    explore,
+    tune,
+    train,
+    evaluate,
+    gate,
+    serve,
+    simulate,
+    monitor,
+    retrain,
+    rollback,
+)
+
+
+def in_turn(
+    stages: Sequence[Callable[[Paths, argparse.Namespace], int]], paths: Paths, arguments: argparse.Namespace
+) -> int:
+    """Run stages one after the other, each announced by a line that begins with ==>."""
+    for stage in stages:
+        announce(stage)
+        started = time.perf_counter()
+        stage(paths, arguments)
+        print(f"    {stage.__name__}: {time.perf_counter() - started:.1f} s", flush=True)
+    return 0
+
+
+def announce(stage: Callable[[Paths, argparse.Namespace], int]) -> None:
+    """Say which stage begins."""
+    print(f"==> {stage.__name__}: {(stage.__doc__ or '').strip()}", flush=True)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    root = argparse.ArgumentParser(prog=problem.PROJECT, description=f"{problem.TITLE}: every stage of the project.")
+    root.add_argument("--root", type=Path, default=Path.cwd(), help="the project's folder (default: this one)")
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        sub = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
+        sub.set_defaults(command=command)
+        if command in (run, tune):
+            sub.add_argument("--seconds", type=float, default=20.0, help="time to tune for (default: 20)")
+        if command is serve:
+            sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+            sub.add_argument("--port", type=int, help="port to listen on (default: PORT from the environment, or 8080)")
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; a ProjectError is printed as one sentence."""
+    chosen = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="    %(message)s", stream=sys.stdout)
+    logging.getLogger(__package__).setLevel(logging.INFO)
+    try:
+        status: int = chosen.command(Paths(chosen.root.resolve()), chosen)
+    except ProjectError as error:
+        print(f"{problem.PROJECT}: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        print(
+            f"{problem.PROJECT}: {error.name} is not installed. Run `make install` for everything but serving.",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status

@@ -1,0 +1,200 @@
+"""Questions about the champion that need further models: what it lives on, how it ages, what did not help.
+
+They are answered with quicker fits, on every third training row, and each is compared with the same quick fit
+of the champion's kind; only differences are reported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from sklearn.isotonic import IsotonicRegression
+
+from .. import problem
+from ..models.calibration import Platt, cost_threshold
+from ..models.candidates import Rows, fit_boosting, score
+from . import metrics
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..encoding import FloatMatrix
+    from ..models.candidates import Params
+    from ..models.dataset import Dataset
+    from .metrics import Interval
+
+EVERY = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing tried: its cost on the test rows, and by how much that exceeds the reference's."""
+
+    name: str
+    tried: str
+    cost: float
+    difference: Interval
+
+    @property
+    def verdict(self) -> str:
+        """What the interval of the difference allows to say."""
+        if self.difference.high < 0:
+            return "cheaper"
+        if self.difference.low > 0:
+            return "dearer"
+        return "no difference beyond noise"
+
+
+@dataclass(frozen=True)
+class Studies:
+    """Fits quick models to one data set, and judges them on the same test rows."""
+
+    data: Dataset
+    params: Params
+
+    def quick(
+        self,
+        x: FloatMatrix,
+        fit_on: NDArray[np.bool_],
+        calibrate_on: NDArray[np.bool_],
+        judge_on: NDArray[np.bool_],
+    ) -> NDArray[np.float64]:
+        """Return calibrated probabilities of the rows `judge_on`, of a quick fit to the rows `fit_on`."""
+        y = self.data.y
+        check_on = Rows(x[calibrate_on], y[calibrate_on])
+        model = fit_boosting(Rows(x[fit_on][::EVERY], y[fit_on][::EVERY]), check_on, self.params)
+        return Platt.fit(score(model, check_on.x), check_on.y)(score(model, x[judge_on]))
+
+    def by_split(self, x: FloatMatrix) -> NDArray[np.float64]:
+        """Return probabilities of the test rows, of a quick fit to the training rows of `x`."""
+        return self.quick(x, *(self.data.rows(split) for split in ("train", "validation", "test")))
+
+    def finding(self, name: str, tried: str, answers: NDArray[np.bool_], reference: NDArray[np.bool_]) -> Finding:
+        """Compare answers for the test rows with the reference's."""
+        test = self.data.rows("test")
+        y, days = self.data.y[test], self.data.days(test)
+        cost = metrics.cost_of(y, answers)
+        difference = metrics.mean_interval(cost - metrics.cost_of(y, reference), days)
+        return Finding(name, tried, float(cost.mean()), difference)
+
+    def ablation(self, reference: NDArray[np.float64]) -> list[Finding]:
+        """Leave out one group of fields at a time."""
+        found = []
+        for group, about in problem.GROUPS.items():
+            x = self.data.x.copy()
+            x[:, [field.group == group for field in problem.FIELDS]] = np.nan
+            answers = self.by_split(x) >= cost_threshold()
+            found.append(self.finding(group, about, answers, reference >= cost_threshold()))
+        return found
+
+    def staleness(self, reference: NDArray[np.float64]) -> pd.DataFrame:
+        """Compare, in each test month, the model as it is with one trained anew on all that came before.
+
+        The fresh model learns from everything but the last two months, which calibrate it, as for the champion.
+        """
+        test = self.data.rows("test")
+        times = self.data.table[problem.TIME]
+        months = times[test].dt.to_period("M")
+        rows = []
+        for age, month in enumerate(sorted(months.unique()), start=1):
+            begins, recent = month.start_time, (month - 2).start_time
+            judged = np.asarray(test & (times.dt.to_period("M") == month))
+            fresh = self.quick(
+                self.data.x, np.asarray(times < recent), np.asarray((times >= recent) & (times < begins)), judged
+            )
+            y, days = self.data.y[judged], self.data.days(judged)
+            old = metrics.cost_of(y, reference[months == month] >= cost_threshold())
+            new = metrics.cost_of(y, fresh >= cost_threshold())
+            saved = metrics.mean_interval(old - new, days)
+            rows.append((age, str(month), float(old.mean()), float(new.mean()), saved))
+        return pd.DataFrame(rows, columns=["age", "month", "stale", "fresh", "saved"])
+
+    def random_split(self) -> tuple[float, float]:
+        """Return cost and AUC of the same model when rows are split at random: what a careless report would say."""
+        shares = [float(self.data.rows(split).mean()) for split in ("train", "validation")]
+        place = np.random.default_rng(0).random(len(self.data.y))
+        fit_on, judge_on = place < shares[0], place >= sum(shares)
+        probability = self.quick(self.data.x, fit_on, ~fit_on & ~judge_on, judge_on)
+        y, answers = self.data.y[judge_on], probability >= cost_threshold()
+        return metrics.expected_cost(y, probability, answers), metrics.roc_auc(y, probability, answers)
+
+    def experiments(self, judged: pd.DataFrame, best: str, reference: NDArray[np.float64]) -> list[Finding]:
+        """Try what others would suggest. `judged` holds the validation and test rows with the champion's answers."""
+        validation, test = (judged[judged["split"] == split] for split in ("validation", "test"))
+        y = validation[problem.TARGET].to_numpy()
+        champion = test[best].to_numpy() >= cost_threshold()
+        raw = f"{best} (uncalibrated)"
+        isotonic = IsotonicRegression(out_of_bounds="clip").fit(validation[raw], y)
+        found = [
+            self.finding(
+                "threshold searched on the validation months",
+                f"The threshold with the least cost there ({searched_threshold(validation[best].to_numpy(), y):.3f}), "
+                f"not the one that follows from the costs ({cost_threshold():.3f})",
+                test[best].to_numpy() >= searched_threshold(validation[best].to_numpy(), y),
+                champion,
+            ),
+            self.finding(
+                "no calibration",
+                "The model's own probabilities against the same threshold",
+                test[raw].to_numpy() >= cost_threshold(),
+                champion,
+            ),
+            self.finding(
+                "isotonic calibration",
+                "A free-form calibration curve instead of Platt's two numbers",
+                isotonic.predict(test[raw]) >= cost_threshold(),
+                champion,
+            ),
+            self.finding(
+                "average with logistic regression",
+                "The mean of two models' probabilities",
+                (test[best].to_numpy() + test["logistic regression"].to_numpy()) / 2 >= cost_threshold(),
+                champion,
+            ),
+        ]
+        quick_champion = reference >= cost_threshold()
+        found += [
+            self.finding(
+                "positives weighted by their cost",
+                "Training rows repeated by what missing them costs, and a threshold of one half",
+                self.weighted() >= 0.5,
+                quick_champion,
+            ),
+            self.finding(
+                "only the recent half of training",
+                "Older rows forgotten, in case they are out of date",
+                self.recent_half() >= cost_threshold(),
+                quick_champion,
+            ),
+        ]
+        if left_out := [name for name in problem.SLICES if name not in problem.NAMES]:
+            more = self.data.table[left_out].to_numpy(np.float32)
+            answers = self.by_split(np.hstack([self.data.x, more])) >= cost_threshold()
+            tried = f"{' and '.join(left_out)} added to the fields"
+            found.append(self.finding("the slices as fields", tried, answers, quick_champion))
+        return found
+
+    def weighted(self) -> NDArray[np.float64]:
+        """Return test probabilities, uncalibrated, of a fit to positives that are repeated by their cost."""
+        train, validation = self.data.rows("train"), self.data.rows("validation")
+        x, y = self.data.x[train][::EVERY], self.data.y[train][::EVERY]
+        times = round(problem.FALSE_NEGATIVE_COST / problem.FALSE_POSITIVE_COST)
+        repeated = np.repeat(np.arange(len(y)), np.where(y == 1, max(times, 1), 1))
+        check_on = Rows(self.data.x[validation], self.data.y[validation])
+        model = fit_boosting(Rows(x[repeated], y[repeated]), check_on, self.params)
+        return score(model, self.data.x[self.data.rows("test")])
+
+    def recent_half(self) -> NDArray[np.float64]:
+        """Return test probabilities of a fit to the later half of the training rows."""
+        train = self.data.rows("train")
+        recent = train & (np.cumsum(train) > train.sum() / 2)
+        return self.quick(self.data.x, recent, self.data.rows("validation"), self.data.rows("test"))
+
+
+def searched_threshold(probability: NDArray[np.float64], y: NDArray[np.int8]) -> float:
+    """Return the threshold with the least cost on these rows, out of 200 quantiles."""
+    tries = np.unique(np.quantile(probability, np.linspace(0, 1, 200)))
+    return float(tries[np.argmin([metrics.cost_of(y, probability >= t).mean() for t in tries])])
