@@ -1,4 +1,10 @@
-"""The project's own command: one subcommand a stage, and `run` for all of them."""
+"""The project's own command: one subcommand a stage, and `run` for all of them.
+
+A stage imports what it needs when it runs, so that `serve` starts fast, and also where only the serving
+packages are installed.
+"""
+
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
@@ -16,8 +22,7 @@ from .paths import Paths
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# Stages import what they need when they run: `serve` starts without the training packages, and where they
-# are not installed at all.
+    Stage = Callable[[Paths, argparse.Namespace], int]
 
 
 def data(paths: Paths, _: argparse.Namespace) -> int:
@@ -95,7 +100,7 @@ def monitor(paths: Paths, _: argparse.Namespace) -> int:
 
 
 def retrain(paths: Paths, arguments: argparse.Namespace) -> int:
-    """Data, train, evaluate, gate: a new champion, or the reasons why not."""
+    """Make a new champion (data, train, evaluate, gate), or say why not."""
     return in_turn([data, train, evaluate, gate], paths, arguments)
 
 
@@ -108,8 +113,8 @@ def rollback(paths: Paths, _: argparse.Namespace) -> int:
 
 
 def run(paths: Paths, arguments: argparse.Namespace) -> int:
-    """Everything, from raw tables to a watched endpoint."""
-    stages = [data, explore, train, evaluate, gate, simulate]
+    """Do everything, from raw tables to a watched endpoint."""
+    stages: list[Stage] = [data, explore, train, evaluate, gate, simulate]
     if not paths.params.is_file():
         stages.insert(2, tune)
     in_turn(stages, paths, arguments)
@@ -120,7 +125,7 @@ def run(paths: Paths, arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS: tuple[Callable[[Paths, argparse.Namespace], int], ...] = (
+COMMANDS: tuple[Stage, ...] = (
     run,
     data,
     explore,
@@ -136,9 +141,7 @@ COMMANDS: tuple[Callable[[Paths, argparse.Namespace], int], ...] = (
 )
 
 
-def in_turn(
-    stages: Sequence[Callable[[Paths, argparse.Namespace], int]], paths: Paths, arguments: argparse.Namespace
-) -> int:
+def in_turn(stages: Sequence[Stage], paths: Paths, arguments: argparse.Namespace) -> int:
     """Run stages one after the other, each announced by a line that begins with ==>."""
     for stage in stages:
         announce(stage)
@@ -148,7 +151,7 @@ def in_turn(
     return 0
 
 
-def announce(stage: Callable[[Paths, argparse.Namespace], int]) -> None:
+def announce(stage: Stage) -> None:
     """Say which stage begins."""
     print(f"==> {stage.__name__}: {(stage.__doc__ or '').strip()}", flush=True)
 

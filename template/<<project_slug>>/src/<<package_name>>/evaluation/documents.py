@@ -44,9 +44,11 @@ def readme(result: dict[str, Any]) -> str:
     logistic = result["dearer_than_champion"].get("logistic regression")
     saved = -result["models"][best]["cost"]["value"] / result["models"][problem.RULE_NAME]["cost"]["value"] + 1
     sentences = [
-        f"On {result['test']['rows']:,} {problem.SUBJECTS} that no model had seen, a decision with the champion "
-        f"({best}) costs **{figure(result['models'][best]['cost'])}** {problem.COST_UNIT}: {saved:.0%} less than "
-        f"{problem.RULE_NAME}, which costs {span(rule)} more.",
+        (
+            f"On {result['test']['rows']:,} {problem.SUBJECTS} that no model had seen, a decision with the champion "
+            f"({best}) costs **{figure(result['models'][best]['cost'])}** {problem.COST_UNIT}: {saved:.0%} less than "
+            f"{problem.RULE_NAME}, which costs {span(rule)} more."
+        ),
         f"The baseline costs {span(baseline)} more.",
     ]
     if logistic and best != "logistic regression":
@@ -68,7 +70,7 @@ def readme(result: dict[str, Any]) -> str:
             for name, found in sorted(result["models"].items(), key=lambda item: item[1]["cost"]["value"])
         ],
     )
-    picture = f"![What a decision costs with each model](reports/figures/costs.png)"
+    picture = "![What a decision costs with each model](reports/figures/costs.png)"
     return "\n\n".join([" ".join(sentences), picture, table])
 
 
@@ -78,17 +80,19 @@ def model_card(result: dict[str, Any]) -> str:
     own = result["models"][best]
     slices = [found for found in result["slices"] if found["judged"]]
     dearest = max(slices, key=lambda found: found["cost"]["value"])
-    lines = [
-        f"- **Model**: {best}, version `{result['version']}`; acts from a probability of {result['threshold']:.2f}.",
-        f"- **Measured on**: {result['test']['rows']:,} {problem.SUBJECTS} from {result['test']['from']} until "
-        f"{result['test']['until']}, {result['test']['positive_rate']:.1%} of them {problem.POSITIVE}.",
-        f"- **Cost**: {figure(own['cost'])} {problem.COST_UNIT} a {problem.SUBJECT}.",
-        f"- **Ranking**: average precision {own['average_precision']:.3f}, ROC AUC {own['roc_auc']:.3f}.",
-        f"- **Calibration**: Brier score {own['brier']:.3f}; probability and observed share differ by "
-        f"{result['calibration']['expected_error']:.3f} on average.",
-        f"- **Dearest slice**: {dearest['slice'].replace('_', ' ')} {dearest['value']}, {figure(dearest['cost'])} "
-        f"over {dearest['rows']:,} {problem.SUBJECTS} ({dearest['positive_rate']:.0%} {problem.POSITIVE}).",
-    ]
+    test, error = result["test"], result["calibration"]["expected_error"]
+    dear = f"{dearest['slice'].replace('_', ' ')} {dearest['value']}"
+    facts = {
+        "Model": f"{best}, version `{result['version']}`; acts from a probability of {result['threshold']:.2f}",
+        "Measured on": f"{test['rows']:,} {problem.SUBJECTS} from {test['from']} until {test['until']}, "
+        f"{test['positive_rate']:.1%} of them {problem.POSITIVE}",
+        "Cost": f"{figure(own['cost'])} {problem.COST_UNIT} a {problem.SUBJECT}",
+        "Ranking": f"average precision {own['average_precision']:.3f}, ROC AUC {own['roc_auc']:.3f}",
+        "Calibration": f"Brier score {own['brier']:.3f}; probability and observed share differ by {error:.3f} on average",
+        "Dearest slice": f"{dear}, {figure(dearest['cost'])} over {dearest['rows']:,} {problem.SUBJECTS} "
+        f"({dearest['positive_rate']:.0%} {problem.POSITIVE})",
+    }
+    lines = [f"- **{name}**: {fact}." for name, fact in facts.items()]
     ageing = markdown_table(
         ["Months after validation", "As it was", "Trained anew", "What retraining would save"],
         [

@@ -89,7 +89,7 @@ def beats_baseline(result: dict[str, Any]) -> Check:
     return Check(
         "better than the baseline by more than noise",
         found["high"] < 0,
-        f"{result['primary']['metric']} differs by {found['value']:+.4f}, 95 % {found['low']:+.4f} to {found['high']:+.4f}",
+        f"{result['primary']['metric']} differs by {differs(found)}",
     )
 
 
@@ -146,7 +146,7 @@ def no_worse_than_champion(paths: Paths, data: Dataset) -> list[Check]:
         Check(
             "no worse than the champion in service",
             found.low <= 0,
-            f"{problem.PRIMARY_METRIC} differs by {found.value:+.4f}, 95 % {found.low:+.4f} to {found.high:+.4f}",
+            f"{problem.PRIMARY_METRIC} differs by {differs(found._asdict())}",
         )
     ]
 
@@ -161,3 +161,8 @@ def answers(directory: Path, data: Dataset) -> tuple[Any, Any] | None:
     x = encoding.encode({name: test[name].to_numpy() for name in encoding.levels})
     probability = Platt(**manifest["calibration"])(export.run_onnx(directory / "model.onnx", x))
     return probability, probability >= manifest["threshold"]
+
+
+def differs(found: dict[str, float]) -> str:
+    """Write a difference with its interval."""
+    return f"{found['value']:+.4f} ({found['low']:+.4f} to {found['high']:+.4f})"

@@ -18,7 +18,6 @@ from ..models.calibration import cost_threshold
 from ..models.candidates import BASELINE, BOOSTING, MODELS
 from ..reporting import BLUE, GREEN, GREY, ORANGE, RED, Report, new_figure
 from . import documents, metrics
-from .metrics import Interval
 from .studies import Finding, Studies
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..paths import Paths
+    from .metrics import Interval
 
 log = logging.getLogger(__name__)
 
@@ -388,7 +388,7 @@ def show_studies(report: Report, result: dict[str, Any], ablation: list[Finding]
     report.figure(figure, "ablation", "How much dearer decisions become without a group of fields.")
     report.section(
         "How the model ages",
-        "In each month after the validation ended: the model as it was, and one trained anew on all that came before. "
+        "In each month after validation: the model as it was, and one trained anew on all before. "
         "What the fresh one saves is what a retraining would have been worth.",
     )
     report.table(
@@ -401,7 +401,7 @@ def show_studies(report: Report, result: dict[str, Any], ablation: list[Finding]
     split = result["random_split"]
     report.section(
         "Why the split is by time",
-        "Split at random, rows of one afternoon fall on both sides, and the model is asked about days that it has seen.",
+        "Split at random, rows of one afternoon fall on both sides: the model is asked about days that it has seen.",
     )
     report.table(
         ["Split", "Cost", "AUC"],

@@ -80,7 +80,8 @@ def to_onnx(model: Classifier, fields: int) -> bytes:
     shape = [None, fields]
     if isinstance(model, lightgbm.LGBMClassifier):
         inputs = [("features", LightGBMInput(shape))]
-        graph = onnxmltools.convert_lightgbm(model, "model", inputs, target_opset=OPSET, zipmap=False)
+        booster = exact_in_float32(model.booster_)
+        graph = onnxmltools.convert_lightgbm(booster, "model", inputs, target_opset=OPSET, zipmap=False)
     else:
         inputs = [("features", ScikitInput(shape))]
         graph = skl2onnx.convert_sklearn(model, "model", inputs, target_opset=OPSET, options={"zipmap": False})
@@ -88,9 +89,29 @@ def to_onnx(model: Classifier, fields: int) -> bytes:
     return serialized
 
 
+def exact_in_float32(booster: lightgbm.Booster) -> lightgbm.Booster:
+    """Return the same trees with every threshold moved to the next float32 below it.
+
+    LightGBM keeps thresholds as float64, and a graph rounds them to the nearest float32, which can lie on the
+    other side of a value. For inputs of float32, x <= t holds exactly when x <= t rounded down.
+    """
+    lines = []
+    for line in booster.model_to_string().splitlines():
+        if line.startswith("threshold="):
+            exact = np.array(line.removeprefix("threshold=").split(), dtype=np.float64)
+            below = exact.astype(np.float32)
+            below = np.where(below > exact, np.nextafter(below, np.float32(-np.inf)), below)
+            lines.append("threshold=" + " ".join(repr(float(t)) for t in below))
+        elif not line.startswith("tree_sizes="):  # in bytes, which have just changed; it may be left out
+            lines.append(line)
+    return lightgbm.Booster(model_str="\n".join(lines) + "\n")
+
+
 def run_onnx(graph: Path, x: FloatMatrix) -> NDArray[np.float64]:
     """Return the uncalibrated probability (n,) of POSITIVE that a graph gives for encoded rows."""
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors; it warns of a label's shape, which nobody reads
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     return np.asarray(session.run(None, {"features": x})[-1][:, 1], dtype=np.float64)
 
 
