@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .paths import Paths
+
+# It reports each step of setting up its database, as if something were the matter.
+for noisy in ("mlflow", "alembic"):
+    logging.getLogger(noisy).setLevel(logging.WARNING)
 
 ALIAS = "champion"
 FOLDER = "model"  # where a run keeps the candidate's folder

@@ -71,6 +71,11 @@ class Paths:
         return self.artifacts / "predictions.sqlite"
 
     @property
+    def simulation_log(self) -> Path:
+        """The log of the last replay of the test period: never mixed with what people asked."""
+        return self.artifacts / "simulation.sqlite"
+
+    @property
     def reports(self) -> Path:
         """Reports for people, and the figures behind them."""
         return self.root / "reports"

@@ -47,15 +47,16 @@ def readme(result: dict[str, Any]) -> str:
         (
             f"On {result['test']['rows']:,} {problem.SUBJECTS} that no model had seen, a decision with the champion "
             f"({best}) costs **{figure(result['models'][best]['cost'])}** {problem.COST_UNIT}: {saved:.0%} less than "
-            f"{problem.RULE_NAME}, which costs {span(rule)} more."
+            f"{problem.RULE_NAME}, which costs {figure(rule)} more."
         ),
-        f"The baseline costs {span(baseline)} more.",
+        f"The baseline costs {figure(baseline)} more.",
     ]
     if logistic and best != "logistic regression":
         sentences.append(
-            f"Logistic regression on the same fields costs {span(logistic)} more: most of the gain is in the features."
+            f"Logistic regression on the same fields costs {figure(logistic)} more, which is within noise: "
+            "most of the gain is in the features."
             if logistic["low"] <= 0
-            else f"Logistic regression on the same fields costs {span(logistic)} more."
+            else f"Logistic regression on the same fields costs {figure(logistic)} more."
         )
     table = markdown_table(
         ["Model", f"Cost a {problem.SUBJECT}", "95 % interval", "Average precision", "ROC AUC"],
@@ -88,7 +89,7 @@ def model_card(result: dict[str, Any]) -> str:
         f"{test['positive_rate']:.1%} of them {problem.POSITIVE}",
         "Cost": f"{figure(own['cost'])} {problem.COST_UNIT} a {problem.SUBJECT}",
         "Ranking": f"average precision {own['average_precision']:.3f}, ROC AUC {own['roc_auc']:.3f}",
-        "Calibration": f"Brier score {own['brier']:.3f}; probability and observed share differ by {error:.3f} on average",
+        "Calibration": f"Brier score {own['brier']:.3f}; mean gap of probability and share {error:.3f}",
         "Dearest slice": f"{dear}, {figure(dearest['cost'])} over {dearest['rows']:,} {problem.SUBJECTS} "
         f"({dearest['positive_rate']:.0%} {problem.POSITIVE})",
     }

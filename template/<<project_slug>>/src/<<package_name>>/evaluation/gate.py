@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import problem, tracking
+from ..calibration import Platt
 from ..data.pipeline import read_table
 from ..encoding import Encoding
 from ..errors import ProjectError
 from ..models import dataset, export
-from ..models.calibration import Platt
 from ..serving.predictor import Predictor
 from . import metrics
 

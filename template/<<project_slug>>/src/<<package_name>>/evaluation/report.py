@@ -11,10 +11,10 @@ import numpy as np
 from sklearn import metrics as sklearn_metrics
 
 from .. import problem, tracking
+from ..calibration import cost_threshold
 from ..data.pipeline import read_table
 from ..errors import ProjectError
 from ..models import dataset, export, tuning
-from ..models.calibration import cost_threshold
 from ..models.candidates import BASELINE, BOOSTING, MODELS
 from ..reporting import BLUE, GREEN, GREY, ORANGE, RED, Report, new_figure
 from . import documents, metrics

@@ -1,6 +1,6 @@
 """Questions about the champion that need further models: what it lives on, how it ages, what did not help.
 
-They are answered with quicker fits, on every third training row, and each is compared with the same quick fit
+They are answered with quicker fits, on every fourth training row, and each is compared with the same quick fit
 of the champion's kind; only differences are reported.
 """
 
@@ -14,8 +14,8 @@ import pandas as pd
 from sklearn.isotonic import IsotonicRegression
 
 from .. import problem
-from ..models.calibration import Platt, cost_threshold
-from ..models.candidates import Rows, fit_boosting, score
+from ..calibration import cost_threshold
+from ..models.candidates import Rows, fit_boosting, fit_platt, score
 from . import metrics
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..models.dataset import Dataset
     from .metrics import Interval
 
-EVERY = 3
+EVERY = 4
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Studies:
         y = self.data.y
         check_on = Rows(x[calibrate_on], y[calibrate_on])
         model = fit_boosting(Rows(x[fit_on][::EVERY], y[fit_on][::EVERY]), check_on, self.params)
-        return Platt.fit(score(model, check_on.x), check_on.y)(score(model, x[judge_on]))
+        return fit_platt(score(model, check_on.x), check_on.y)(score(model, x[judge_on]))
 
     def by_split(self, x: FloatMatrix) -> NDArray[np.float64]:
         """Return probabilities of the test rows, of a quick fit to the training rows of `x`."""

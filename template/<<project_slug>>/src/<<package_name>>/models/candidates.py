@@ -23,6 +23,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from .. import problem
+from ..calibration import Platt, logit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -156,3 +157,10 @@ MODELS: Mapping[str, Callable[[Rows, Rows, Params], Classifier]] = {
 def score(model: Classifier, x: FloatMatrix) -> NDArray[np.float64]:
     """Return the uncalibrated probability (n,) of POSITIVE."""
     return np.asarray(model.predict_proba(x)[:, 1], dtype=np.float64)
+
+
+def fit_platt(raw: NDArray[np.float64], y: NDArray[np.int8]) -> Platt:
+    """Fit the calibration to scores (n,) and outcomes (n,) of rows that the model has not learned from."""
+    # C so large that it does not shrink: there are only two numbers to learn.
+    line = LogisticRegression(C=1e6).fit(logit(raw)[:, None], y)
+    return Platt(float(line.coef_[0, 0]), float(line.intercept_[0]))

@@ -16,8 +16,8 @@ from onnxmltools.convert.common.data_types import FloatTensorType as LightGBMInp
 from skl2onnx.common.data_types import FloatTensorType as ScikitInput
 
 from .. import problem
+from ..calibration import cost_threshold
 from ..monitoring import drift
-from .calibration import cost_threshold
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from ..calibration import Platt
     from ..encoding import FloatMatrix
     from ..paths import Paths
-    from .calibration import Platt
     from .candidates import Classifier
     from .dataset import Dataset
 

@@ -8,13 +8,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .. import problem
+from ..calibration import cost_threshold
 from ..data.pipeline import write_table
 from ..evaluation import metrics
 from . import dataset, export, tuning
-from .calibration import Platt, cost_threshold
-from .candidates import BASELINE, MODELS, Rows, score
+from .candidates import BASELINE, MODELS, Rows, fit_platt, score
 
 if TYPE_CHECKING:
+    from ..calibration import Platt
     from ..paths import Paths
     from .candidates import Classifier
 
@@ -44,7 +45,7 @@ def train(paths: Paths) -> dict[str, Any]:
         started = time.perf_counter()
         model = fit(fit_on, check_on, params)
         raw = score(model, data.x[judged_rows])
-        calibration = Platt.fit(raw[is_validation], check_on.y)
+        calibration = fit_platt(raw[is_validation], check_on.y)
         probability = calibration(raw)
         judged[name] = probability
         judged[f"{name} (uncalibrated)"] = raw

@@ -11,8 +11,7 @@ import optuna
 from ..errors import ProjectError
 from ..evaluation.metrics import log_loss
 from . import dataset
-from .calibration import Platt
-from .candidates import START_PARAMS, Rows, fit_boosting, score
+from .candidates import START_PARAMS, Rows, fit_boosting, fit_platt, score
 
 if TYPE_CHECKING:
     from ..paths import Paths
@@ -45,7 +44,7 @@ def tune(paths: Paths, seconds: float) -> Params:
             "reg_lambda": trial.suggest_float("reg_lambda", 0.0, 50.0),
         }
         probability = score(fit_boosting(fit_on, check_on, params), check_on.x)
-        return log_loss(check_on.y, Platt.fit(probability, check_on.y)(probability))
+        return log_loss(check_on.y, fit_platt(probability, check_on.y)(probability))
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))

@@ -12,7 +12,6 @@ from ..errors import ProjectError
 from ..reporting import BLUE, GREY, RED, Report, new_figure
 from . import drift, performance, served
 from .alerts import MIN_COVERAGE, Alert, Judged, day, find, period
-from .simulate import simulated_log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +38,7 @@ def monitor(paths: Paths, log: Path | None = None) -> list[Alert]:
     everything = served.read(log, manifest["version"])
     judged = judge(everything, manifest["reference"])
     alerts = find(judged, manifest["metrics"]["expected_cost"]) if judged else []
-    source = "a replay of the test period" if log == simulated_log(paths) else log.name
+    source = "a replay of the test period" if log == paths.simulation_log else log.name
     report = Report(
         "Monitoring",
         f"What champion {manifest['version']} answered from {day(everything.decided_at[0])} to "
@@ -79,7 +78,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def chosen_log(paths: Paths) -> Path:
     """Return the endpoint's log, or the simulation's for as long as the endpoint's is too short to judge."""
-    real, replayed = paths.prediction_log, simulated_log(paths)
+    real, replayed = paths.prediction_log, paths.simulation_log
     rows = {log: served.count(log) for log in (real, replayed)}
     if not any(rows.values()):
         raise ProjectError(

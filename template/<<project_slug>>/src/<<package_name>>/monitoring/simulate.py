@@ -43,11 +43,6 @@ class Simulation:
     truths: int
 
 
-def simulated_log(paths: Paths) -> Path:
-    """Return the log of replays: never the endpoint's own, so that each replay may begin afresh."""
-    return paths.artifacts / "simulation.sqlite"
-
-
 def simulate(paths: Paths, limit: int = 6000) -> Simulation:
     """Ask for up to `limit` rows of the test period, evenly spread and in order, then report what came true.
 
@@ -56,7 +51,7 @@ def simulate(paths: Paths, limit: int = 6000) -> Simulation:
     table = sample(load(paths), limit)
     truths = table[problem.TARGET].astype(bool).to_list()
     known = table["decided_at"] <= table["decided_at"].max() - TRUTH_AFTER
-    log = simulated_log(paths)
+    log = paths.simulation_log
     for file in log.parent.glob(f"{log.name}*"):
         file.unlink()
     with endpoint(paths.champion, log) as connection:

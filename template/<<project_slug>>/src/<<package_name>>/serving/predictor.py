@@ -10,18 +10,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from .. import problem
+from ..calibration import Platt
 from ..encoding import Encoding
 from ..errors import ProjectError
-
-# Log-odds of exactly 0 or 1 are not finite.
-EDGE = 1e-6
-
-
-def calibrate(raw: NDArray[Any], a: float, b: float) -> NDArray[np.float64]:
-    """Correct raw probabilities by a line in log-odds (Platt, 1999): sigmoid(a · logit(raw) + b)."""
-    p = np.clip(raw.astype(np.float64), EDGE, 1 - EDGE)
-    log_odds: NDArray[np.float64] = np.log(p) - np.log1p(-p)
-    return 1 / (1 + np.exp(-(a * log_odds + b)))
 
 
 class Predictor:
@@ -35,6 +26,7 @@ class Predictor:
         self.examples: list[dict[str, Any]] = _read_json(directory / "examples.json")
         self.version: str = self.manifest["version"]
         self.threshold: float = self.manifest["threshold"]
+        self._calibration = Platt(**self.manifest["calibration"])
         self._encoding = Encoding.from_json(self.manifest["encoding"])
         unknown = sorted(set(self._encoding.levels) - set(problem.NAMES))
         if unknown:
@@ -50,8 +42,7 @@ class Predictor:
         columns = {name: [row[name] for row in rows] for name in self._encoding.levels}
         matrix = self._encoding.encode(columns)
         (probabilities,) = self._session.run([self._probabilities], {"features": matrix})
-        calibration = self.manifest["calibration"]
-        return calibrate(probabilities[:, 1], calibration["a"], calibration["b"])
+        return self._calibration(probabilities[:, 1])
 
 
 def _read_json(path: Path) -> Any:
