@@ -16,8 +16,9 @@ departures AS (
     WHERE later_departure_delay IS NOT NULL
 ),
 
--- Totals up to each departure. What happened between two moments is the total at the second less the total
--- at the first; an ASOF join finds both ten times faster than a window that slides over a whole airport.
+-- Totals up to each departure, by airport, by airline at an airport, by destination, and for the whole city.
+-- What happened between two moments is the total at the second less the total at the first; an ASOF join finds
+-- both several times faster than a window that slides over all departures of an airport.
 airport_so_far AS (
     SELECT
         origin, left_at,
@@ -26,6 +27,18 @@ airport_so_far AS (
         sum(CAST(delay >= 15 AS INT)) OVER so_far AS late
     FROM departures
     WINDOW so_far AS (PARTITION BY origin ORDER BY left_at)
+),
+
+carrier_so_far AS (
+    SELECT origin, carrier, left_at, count(*) OVER so_far AS departures, sum(delay) OVER so_far AS delay
+    FROM departures
+    WINDOW so_far AS (PARTITION BY origin, carrier ORDER BY left_at)
+),
+
+destination_so_far AS (
+    SELECT destination, left_at, count(*) OVER so_far AS departures, sum(delay) OVER so_far AS delay
+    FROM departures
+    WINDOW so_far AS (PARTITION BY destination ORDER BY left_at)
 ),
 
 city_so_far AS (
@@ -50,6 +63,31 @@ airport AS (
         ON before_3h.origin = examples.origin AND before_3h.left_at < decided_at - INTERVAL 3 HOURS
 ),
 
+carrier AS (
+    SELECT
+        flight_id,
+        (now.delay - coalesce(before_3h.delay, 0))
+            / nullif(now.departures - coalesce(before_3h.departures, 0), 0) AS delay_3h
+    FROM examples
+    ASOF LEFT JOIN carrier_so_far AS now
+        ON now.origin = examples.origin AND now.carrier = examples.carrier AND now.left_at < decided_at
+    ASOF LEFT JOIN carrier_so_far AS before_3h
+        ON before_3h.origin = examples.origin AND before_3h.carrier = examples.carrier
+        AND before_3h.left_at < decided_at - INTERVAL 3 HOURS
+),
+
+destination AS (
+    SELECT
+        flight_id,
+        coalesce(now.departures, 0) - coalesce(before_6h.departures, 0) AS departures_6h,
+        (now.delay - coalesce(before_6h.delay, 0)) / nullif(departures_6h, 0) AS delay_6h
+    FROM examples
+    ASOF LEFT JOIN destination_so_far AS now
+        ON now.destination = examples.destination AND now.left_at < decided_at
+    ASOF LEFT JOIN destination_so_far AS before_6h
+        ON before_6h.destination = examples.destination AND before_6h.left_at < decided_at - INTERVAL 6 HOURS
+),
+
 city AS (
     SELECT
         flight_id,
@@ -58,25 +96,6 @@ city AS (
     FROM examples
     ASOF LEFT JOIN city_so_far AS now ON now.left_at < decided_at
     ASOF LEFT JOIN city_so_far AS before_2h ON before_2h.left_at < decided_at - INTERVAL 2 HOURS
-),
-
--- For an airline or a destination the groups are small, and a window does: departures and decisions in one
--- stream, so that the window before a decision sees the departures in it.
-airline_and_destination AS (
-    SELECT
-        flight_id,
-        avg(delay) OVER (PARTITION BY origin, carrier ORDER BY at_time
-            RANGE BETWEEN INTERVAL 3 HOURS PRECEDING AND INTERVAL 1 MINUTE PRECEDING) AS carrier_delay_3h,
-        avg(delay) OVER destination_6h AS destination_delay_6h,
-        count(delay) OVER destination_6h AS destination_departures_6h
-    FROM (
-        SELECT NULL AS flight_id, origin, carrier, destination, left_at AS at_time, delay FROM departures
-        UNION ALL
-        SELECT flight_id, origin, carrier, destination, decided_at, NULL FROM examples
-    )
-    WINDOW destination_6h AS (PARTITION BY destination ORDER BY at_time
-        RANGE BETWEEN INTERVAL 6 HOURS PRECEDING AND INTERVAL 1 MINUTE PRECEDING)
-    QUALIFY flight_id IS NOT NULL
 ),
 
 -- The plane assigned to a flight is on record only if the flight went, so it would give a cancellation away.
@@ -152,9 +171,9 @@ SELECT
     timetable.due_3h - airport.departures_3h AS airport_waiting,
     airport.late_share_1h AS airport_late_share,
     city.delay_2h AS city_delay_min,
-    airline_and_destination.carrier_delay_3h AS carrier_delay_min,
-    airline_and_destination.destination_delay_6h AS destination_delay_min,
-    timetable.destination_due_6h - airline_and_destination.destination_departures_6h AS destination_waiting,
+    carrier.delay_3h AS carrier_delay_min,
+    destination.delay_6h AS destination_delay_min,
+    timetable.destination_due_6h - destination.departures_6h AS destination_waiting,
     history.flight_late_share_28d,
     history.route_late_share_3d,
     history.hour_late_share_14d,
@@ -178,8 +197,9 @@ SELECT
     examples.late
 FROM examples
 JOIN airport USING (flight_id)
+JOIN carrier USING (flight_id)
+JOIN destination USING (flight_id)
 JOIN city USING (flight_id)
-JOIN airline_and_destination USING (flight_id)
 JOIN last_plane USING (flight_id)
 JOIN timetable USING (flight_id)
 JOIN history USING (flight_id)
