@@ -1,6 +1,7 @@
 """What all tests share: a home of their own, the command in this process, and a small template."""
 
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,17 @@ def answers_of(project: Path) -> dict[str, Any]:
     """The answers that a project recorded."""
     answers: dict[str, Any] = yaml.safe_load((project / ".copier-answers.yml").read_text("utf-8"))
     return answers
+
+
+def assert_workflow(workflow: Path) -> None:
+    """A workflow of GitHub keeps to its schema, and has none of the usual holes."""
+    for command in (
+        ["check-jsonschema", "--builtin-schema", "vendor.github-workflows"],
+        ["zizmor", "--offline", "--quiet", f"--config={REPOSITORY / '.github/zizmor.yml'}"],
+    ):
+        tool = Path(sys.executable).with_name(command[0])
+        done = subprocess.run([tool, *command[1:], workflow], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def content_of(folder: Path, *but: str) -> dict[str, tuple[bytes, int]]:

@@ -1,0 +1,221 @@
+"""Every combination of answers gives a project that parses, is formatted, and tells of its problem."""
+
+import ast
+import json
+import re
+import subprocess
+import tomllib
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+import yaml
+from allpairspy import AllPairs
+from pytest_copie.plugin import Copie
+
+from mlportfolio.source import declared
+from tests.conftest import REPOSITORY, answers_of, assert_workflow, content_of
+from tests.template.conftest import BIN, Render
+
+# Answers that are typed, each with what could break it; answers that are chosen are all tried.
+TYPED: dict[str, list[Any]] = {
+    "project_name": ["Flight delay", "L'été à Orly & Cie", "¿Tarde? 100 % #1", "Ünïcøde — <wide> 飛行機"],
+    "project_slug": ["flight-delay", "x1", "slug-" * 9 + "slugs"],
+    "author_name": ["", "Ada Example", "Zoë O'Neill & Søn"],
+    "false_negative_cost": [4, 0.5, 1_000_000],
+    "false_positive_cost": [1, 0.5, 1_000_000],
+    "decision_maker": ["an airline's connection desk", 'the "night" desk: Ångström & Søn'],
+    "problem_statement": [
+        "The desk decides.",
+        'One line.\n\nAnother: 100 % of {braces}, `code`, | and \\ "quotes".',
+    ],
+}
+QUESTIONS = {key: each for key, each in declared(REPOSITORY).items() if not each.computed}
+CHOSEN = {key: list(each.choices) for key, each in QUESTIONS.items() if each.choices}
+SWITCHED = {key: [True, False] for key, each in QUESTIONS.items() if each.type == "bool"}
+VALUES = CHOSEN | SWITCHED | TYPED
+
+# A question with one choice has no pairs of its own: it takes that choice.
+TRIED = {key: values for key, values in VALUES.items() if len(values) > 1}
+ROWS = [dict(zip(TRIED, row, strict=True)) for row in AllPairs(list(TRIED.values()))]
+FIXED = {key: values[0] for key, values in VALUES.items() if len(values) == 1}
+
+
+def test_the_rows_hold_every_pair_of_answers() -> None:
+    seen = {(a, row[a], b, row[b]) for row in ROWS for a, b in combinations(TRIED, 2)}
+    wanted = {(a, x, b, y) for a, b in combinations(TRIED, 2) for x in TRIED[a] for y in TRIED[b]}
+    assert seen == wanted
+    assert {"tracking", "container", "ci", "licence", "metric"} <= set(TRIED)
+
+
+@pytest.fixture(scope="module", params=ROWS, ids=range(len(ROWS)))
+def project(request: pytest.FixtureRequest, render: Render) -> Path:
+    return render(**FIXED, **request.param)
+
+
+def texts(project: Path) -> dict[str, str]:
+    """Every file that is text, by its relative path."""
+    found = {}
+    for name, (content, _) in content_of(project).items():
+        if b"\0" not in content:
+            found[name] = content.decode("utf-8")
+    return found
+
+
+def test_every_file_parses(project: Path) -> None:
+    found = texts(project)
+    for name, text in found.items():
+        kind = name.rpartition(".")[2]
+        if kind == "py":
+            compile(text, name, "exec")
+        elif kind == "toml":
+            tomllib.loads(text)
+        elif kind in {"yml", "yaml"}:
+            assert list(yaml.safe_load_all(text)) != [], name
+        elif kind == "json":
+            json.loads(text)
+    assert [name for name, text in found.items() if not text.strip()] == []
+
+
+def test_ruff_finds_nothing(project: Path) -> None:
+    for check in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [BIN / "ruff", *check, "--no-cache", project], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout
+
+
+def test_answers_stand_where_they_are_read(project: Path) -> None:
+    answers = answers_of(project)
+    problem = (project / "src" / answers["package_name"] / "problem.py").read_text()
+    for key in ("false_negative_cost", "false_positive_cost"):
+        found = re.search(rf"{key.upper()} = (\S+)", problem)
+        assert found
+        assert float(found[1]) == answers[key]
+    assert json.dumps(answers["project_name"], ensure_ascii=False) in problem
+    readme = (project / "README.md").read_text()
+    assert answers["project_name"] in readme
+    assert answers["problem_statement"] in readme
+
+
+def test_nothing_of_ours_is_left(project: Path) -> None:
+    answers = set(map(str, answers_of(project).values()))
+    found = texts(project)
+    del found[".copier-answers.yml"]
+    for name, text in found.items():
+        lines = re.findall(r"^.*(?:<<|<%|<#|%>|#>).*$", text, re.MULTILINE)
+        assert [line for line in lines if not any(answer and answer in line for answer in answers)] == [], (
+            name
+        )
+        assert str(REPOSITORY) not in text, name
+        assert str(project) not in text, name
+        assert not re.search(r"<<|<%|\.jinja$", name)
+    told = [
+        name for name, text in found.items() for line in text.splitlines() if "mlportfolio" in line.lower()
+    ]
+    assert told == ["README.md"]
+
+
+def test_default_project_is_about_its_problem(copie: Copie, template: Path) -> None:
+    made = copie.copy(template_dir=template)
+
+    assert made.exception is None
+    project = made.project_dir
+    assert project is not None
+    assert set(made.answers) == set(QUESTIONS)
+    names = set(content_of(project))
+    assert {
+        ".github/workflows/ci.yml",
+        ".gitignore",
+        "Dockerfile",
+        "LICENSE",
+        "Makefile",
+        "README.md",
+        "compose.yaml",
+        "data/raw/SOURCE.md",
+        "data/raw/flights.parquet",
+        "docs/experiments.md",
+        "docs/model_card.md",
+        "sql/features.sql",
+        "src/flight_delay/problem.py",
+        "tests/conftest.py",
+    } <= names
+    metadata = tomllib.loads((project / "pyproject.toml").read_text())["project"]
+    assert metadata["name"] == "flight-delay"
+    assert metadata["scripts"] == {"flight-delay": "flight_delay.cli:main"}
+    assert metadata["license"] == "MIT"
+    docstring = ast.get_docstring(ast.parse((project / "src/flight_delay/__init__.py").read_text()))
+    assert docstring
+    assert "facts" not in made.answers  # computed, and so never recorded
+
+
+def test_the_data_name_their_source(render: Render) -> None:
+    project = render()
+    source = (project / "data/raw/SOURCE.md").read_text()
+    assert "CC0" in source
+    assert "public domain" in source
+    assert "Bureau of Transportation Statistics" in source
+    for table in (project / "data/raw").glob("*.parquet"):
+        assert table.name in source
+
+
+@pytest.mark.parametrize(
+    ("answers", "gone"),
+    [
+        ({"container": False}, {"Dockerfile", "compose.yaml", ".dockerignore"}),
+        ({"ci": "none"}, {".github/workflows/ci.yml", ".github/workflows/retrain.yml"}),
+        ({"licence": "none"}, {"LICENSE"}),
+    ],
+)
+def test_a_part_left_out_leaves_no_trace(answers: dict[str, Any], gone: set[str], render: Render) -> None:
+    full, project = render(), render(**answers)
+    names = set(content_of(project))
+    assert set(content_of(full)) - names == gone
+    assert not names - set(content_of(full))
+
+
+def test_plain_files_need_no_mlflow(render: Render) -> None:
+    project = render(tracking="files")
+    told = {name for name, text in texts(project).items() if "mlflow" in text.lower()}
+    assert told <= {".gitignore", "pyproject.toml"}  # ignored, and named among packages without types
+    groups = tomllib.loads((project / "pyproject.toml").read_text())["dependency-groups"]
+    assert not [name for group in groups.values() for name in group if "mlflow" in name]
+
+
+@pytest.mark.parametrize("licence", ["MIT", "Apache-2.0"])
+def test_the_licence_is_whole_and_names_its_owner(licence: str, render: Render) -> None:
+    project = render(licence=licence, author_name="Zoë O'Neill")
+    text = (project / "LICENSE").read_text()
+    last, owned = {
+        "MIT": ("OTHER DEALINGS IN THE SOFTWARE.", True),
+        "Apache-2.0": ("limitations under the License.", False),  # word for word, as it must be
+    }[licence]
+    assert " ".join(text.split()).endswith(last)
+    assert ("Zoë O'Neill" in text) == owned
+    assert tomllib.loads((project / "pyproject.toml").read_text())["project"]["license"] == licence
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [{"project_slug": "Flight"}, {"package_name": "json"}, {"package_name": "class"}, {"project_slug": "uv"}],
+)
+def test_a_name_that_would_break_is_refused(answers: dict[str, str], render: Render) -> None:
+    with pytest.raises(ValueError, match="Validation error"):
+        render(**answers)
+
+
+def test_nothing_in_the_template_needs_trust(template: Path, tmp_path: Path) -> None:
+    questions = yaml.safe_load((template / "copier.yml").read_text())
+    assert {"_tasks", "_migrations", "_jinja_extensions"}.isdisjoint(questions)
+    # `render`, with which these tests work, would not have made a project from a template that does.
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t/copier.yml").write_text("_tasks: [touch x]\n")
+    with pytest.raises(copier.errors.UnsafeTemplateError):
+        copier.run_copy(str(tmp_path / "t"), tmp_path / "p", defaults=True, quiet=True, unsafe=False)
+
+
+@pytest.mark.parametrize("name", [".github/workflows/ci.yml", ".github/workflows/retrain.yml"])
+def test_workflows_are_valid(name: str, render: Render) -> None:
+    assert_workflow(render() / name)
