@@ -1,5 +1,6 @@
 """What all tests share: a home of their own, the command in this process, and a small template."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -102,6 +103,41 @@ workers: {type: int, default: 2, help: "How many?"}
         " > reports/metrics.json\n"
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a learner's shell: git knows her, and nothing of the tests' own is left."""
+    settings = tmp_path_factory.mktemp("git") / "config"
+    settings.write_text("[user]\nname = Ada Example\nemail = ada@example.org\n")
+    foreign = {"MLPORTFOLIO_TEMPLATE", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return {name: value for name, value in ours.items() if name not in foreign} | {
+        "GIT_CONFIG_GLOBAL": str(settings),
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }
+
+
+@dataclass
+class Ran:
+    """What a command in a project gave."""
+
+    code: int
+    output: str
+
+
+def run(folder: Path, environment: dict[str, str], *command: str | Path) -> Ran:
+    """Run a command in a folder, whatever it gives."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout)
 
 
 def git(folder: Path, *arguments: str) -> str:

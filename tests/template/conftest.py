@@ -3,7 +3,6 @@
 import fcntl
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,12 +15,11 @@ from urllib.request import Request, urlopen
 import copier
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, run
 
 Render = Callable[..., Path]
 
 BIN = Path(sys.executable).parent
-WHO = "[user]\nname = Ada Example\nemail = ada@example.org\n"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,41 +50,6 @@ def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
         return folder
 
     return make
-
-
-@pytest.fixture(scope="session")
-def outside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a learner's shell: git knows her, and nothing of the tests' own is left."""
-    settings = tmp_path_factory.mktemp("git") / "config"
-    settings.write_text(WHO)
-    foreign = {"MLPORTFOLIO_TEMPLATE", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return {name: value for name, value in ours.items() if name not in foreign} | {
-        "GIT_CONFIG_GLOBAL": str(settings),
-        "GIT_CONFIG_NOSYSTEM": "1",
-    }
-
-
-@dataclass
-class Ran:
-    """What a command in a project gave."""
-
-    code: int
-    output: str
-
-
-def run(folder: Path, environment: dict[str, str], *command: str | Path) -> Ran:
-    """Run a command in a folder, whatever it gives."""
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    return Ran(done.returncode, done.stdout)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The default project after one run from end to end: what it measured, wrote, registered, committed, and answers."""
+"""The default project after one run from end to end: what it measured, wrote, registered and answers."""
 
 import json
 import re
@@ -15,8 +15,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.conftest import content_of, git
-from tests.template.conftest import ask, run
+from tests.conftest import git, run
+from tests.template.conftest import ask
 
 PAGES = ["exploration", "evaluation", "monitoring"]
 
@@ -86,7 +86,7 @@ class Sources(HTMLParser):
         super().__init__()
         self.found: list[str] = []
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - the parser's own form
         self.found += [value for name, value in attrs if name in {"src", "href"} and value]
 
 
@@ -177,9 +177,10 @@ def test_the_champion_is_registered_in_mlflow(finished_project: Path, manifest: 
 
 @pytest.fixture
 def copy(finished_project: Path, tmp_path: Path) -> Path:
-    """The project's files elsewhere, so that a test may change them; the installed command works there too."""
+    """The project's files elsewhere, to be changed, without the tracked runs, which stay where they are."""
     folder = tmp_path / "copy"
-    shutil.copytree(finished_project, folder, ignore=shutil.ignore_patterns(".venv", ".mypy_cache", ".git"))
+    left_out = shutil.ignore_patterns(".venv", ".*_cache", "mlflow.db*", "mlruns")
+    shutil.copytree(finished_project, folder, ignore=left_out)
     return folder
 
 
@@ -301,15 +302,12 @@ def test_the_curl_of_the_readme_works(endpoint: str, finished_project: Path, tmp
 def test_a_second_run_changes_nothing_that_is_committed(
     finished_project: Path, copy: Path, outside: dict[str, str]
 ) -> None:
-    before = content_of(finished_project, *git(finished_project, "ls-files", "--others").splitlines())
     code, output = stage(finished_project, copy, outside, "run")
     assert code == 0, output[-3000:]
-    names = git(finished_project, "ls-files").splitlines()
-    changed = [name for name in names if (copy / name).read_bytes() != (finished_project / name).read_bytes()]
-    assert changed == []
-    assert before == content_of(
-        finished_project, *git(finished_project, "ls-files", "--others").splitlines()
-    )  # and the copy was a copy
+    assert git(copy, "status", "--porcelain") == ""
+    assert (copy / "artifacts/candidate/model.onnx").stat().st_mtime > (
+        finished_project / "artifacts/candidate/model.onnx"
+    ).stat().st_mtime
 
 
 def test_rollback_puts_the_champion_before_back(
@@ -317,18 +315,16 @@ def test_rollback_puts_the_champion_before_back(
 ) -> None:
     """With other parameters a second champion is trained and registered; then the first one comes back."""
     champion = copy / "artifacts/champion/manifest.json"
+    assert stage(finished_project, copy, outside, "gate")[0] == 0
     code, output = stage(finished_project, copy, outside, "rollback")
-    assert code == 1  # there is no champion before the first one
-    assert "Traceback" not in output
+    assert code == 1
+    assert "there is none to go back to" in output
 
     parameters = json.loads((copy / "params.json").read_text())
     (copy / "params.json").write_text(json.dumps(changed(parameters)))
     code, output = stage(finished_project, copy, outside, "retrain")
-    if "The gate stays shut" in output:  # a candidate that is surely worse is not let in; that is its right
-        pytest.fail(output[-2000:])
     assert code == 0, output[-2000:]
-    second = json.loads(champion.read_text())["version"]
-    assert second != manifest["version"]
+    assert json.loads(champion.read_text())["version"] != manifest["version"]
 
     code, output = stage(finished_project, copy, outside, "rollback")
     assert code == 0, output

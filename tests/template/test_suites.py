@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import git
-from tests.template.conftest import Render, run
+from tests.conftest import git, run
+from tests.template.conftest import Render
 
 pytestmark = pytest.mark.suite
 
