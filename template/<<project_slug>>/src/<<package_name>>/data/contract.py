@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,20 @@ from ..errors import ProjectError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 # Above this share of bad rows something is wrong with the table, not with the rows.
 MAX_REJECTED_SHARE = 0.01
 
-# A feature that follows what is known only afterwards this closely is a copy of it.
-MAX_LATER_CORRELATION = 0.95
+# Of two rows that differ in both, a feature may order so many more as the later fact does than the other way
+# round. Real features stay below .5; a copy of the fact has 1, whatever was done to its scale.
+MAX_LATER_AGREEMENT = 0.8
+PAIRS = 100_000
+# With fewer pairs that differ in both, chance alone may agree.
+MIN_PAIRS = 500
+
+# What is wrong with a table's shape, in pandera's words and in ours.
+SHAPE = {"column_in_dataframe": "the column is missing", "column_in_schema": "the contract has no such column"}
 
 
 def missing_at_most(share: float) -> pa.Check:
@@ -70,7 +79,11 @@ def check(name: str, table: pd.DataFrame, schema: pa.DataFrameSchema, rejected: 
 
     of_table = failures[failures["index"].isna()]
     if len(of_table):
-        reasons = "; ".join(f"{row.column or name}: {row.check}" for row in of_table.itertuples())
+        # A failure of the table's shape has no column of its own, and names it as its case.
+        reasons = "; ".join(
+            f"{row.failure_case}: {SHAPE[row.check]}" if row.check in SHAPE else f"{row.column or name}: {row.check}"
+            for row in of_table.itertuples()
+        )
         raise ProjectError(
             f"The table {name} breaks its contract: {reasons}. Get a sound copy, or change the contract."
         )
@@ -87,24 +100,35 @@ def check(name: str, table: pd.DataFrame, schema: pa.DataFrameSchema, rejected: 
     return [int(position) for position in bad.index]
 
 
-def refuse_leaks(features: pd.DataFrame, later: pd.DataFrame, sample: int = 5_000) -> None:
+def refuse_leaks(features: pd.DataFrame, later: pd.DataFrame) -> None:
     """Raise ProjectError if a field is, or follows, something that is known only after the decision.
 
-    `later` holds the columns of the examples whose names begin with later_, row by row beside `features`.
-    Rank correlation is used, so that a change of unit or a clip hides nothing.
+    `later` holds the columns of the examples whose names begin with later_, row by row beside `features`; the
+    target itself is known only later, too. What counts is the order of pairs (Goodman and Kruskal's gamma,
+    1954): pairs that are equal in either column say nothing, so a change of unit, a clip, or a cut into two
+    classes hides nothing.
     """
-    rows = np.random.default_rng(0).permutation(len(features))[:sample]
-    numbers = later.select_dtypes("number").iloc[rows].astype(float)
+    if hidden := [name for name in problem.NAMES if name in later.columns or name.startswith("later_")]:
+        raise ProjectError(
+            f"The field {hidden[0]} is known only after the decision. Take it out of sql/features.sql and problem.py."
+        )
+    facts = later.select_dtypes("number").assign(**{problem.TARGET: features[problem.TARGET].to_numpy()})
+    pairs = np.random.default_rng(0).integers(0, len(features), (2, PAIRS))
     for field in problem.FIELDS:
-        if field.name in later.columns or field.name.startswith("later_"):
-            raise ProjectError(f"The field {field.name} is known only after the decision; a model must not see it.")
         if field.is_category:
             continue
-        values = features[field.name].iloc[rows].astype(float)
-        for name, column in numbers.items():
-            correlation = abs(values.corr(column, method="spearman"))
-            if correlation > MAX_LATER_CORRELATION:
+        for name in facts:
+            agreement = agreement_of(features[field.name], facts[name], pairs)
+            if agreement > MAX_LATER_AGREEMENT:
                 raise ProjectError(
-                    f"The field {field.name} follows {name} (rank correlation {correlation:.2f}), which is "
-                    "known only after the decision. Take it out of sql/features.sql and problem.py."
+                    f"The field {field.name} follows {name} (it orders pairs of rows alike, {agreement:.2f} of 1), "
+                    "which is known only after the decision. Take it out of sql/features.sql and problem.py."
                 )
+
+
+def agreement_of(feature: pd.Series[Any], fact: pd.Series[Any], pairs: NDArray[np.int64]) -> float:
+    """Return from 0 to 1 how alike, or how oppositely, two columns order `pairs` (2, n) of rows."""
+    ups = [np.subtract(*column.to_numpy(float, na_value=np.nan)[pairs]) for column in (feature, fact)]
+    alike = np.sign(ups[0]) * np.sign(ups[1])
+    told = alike[~np.isnan(alike) & (alike != 0)]
+    return abs(float(told.mean())) if len(told) >= MIN_PAIRS else 0.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import problem, tracking
-from ..calibration import Platt
+from ..calibration import Platt, cost_threshold
 from ..data.pipeline import read_table
 from ..encoding import Encoding
 from ..errors import ProjectError
@@ -54,7 +54,8 @@ def promote(paths: Paths) -> str:
         raise ProjectError(f"{paths.candidate} holds no candidate. Run `make train` and `make evaluate` first.")
     result = json.loads(paths.metrics.read_text(encoding="utf-8")) if paths.metrics.is_file() else {}
     manifest = export.read_manifest(paths.candidate)
-    if result.get("version") != manifest["version"]:
+    # Trained anew on the same data, a candidate has the version of the one before, but no metrics yet.
+    if result.get("version") != manifest["version"] or "metrics" not in manifest:
         raise ProjectError("The candidate has not been evaluated. Run `make evaluate` first.")
     checks = examine(paths, result)
     for check in checks:
@@ -107,12 +108,18 @@ def is_calibrated(result: dict[str, Any]) -> Check:
 
 
 def agrees_with_graph(paths: Paths, data: Dataset, test: Any, name: str) -> Check:
-    """Check the exported graph against the model it was made from, row by row, and by decision."""
+    """Check what is exported against what was evaluated, row by row: the model's answers and its decisions.
+
+    The exported side is all from the candidate's folder: encoding, graph, calibration and threshold.
+    """
     manifest = export.read_manifest(paths.candidate)
-    calibration = Platt(**manifest["calibration"])
-    raw = export.run_onnx(paths.candidate / "model.onnx", data.x[data.rows("test")])
+    encoding = Encoding.from_json(manifest["encoding"])
+    rows = data.table[data.rows("test")]
+    x = encoding.encode({field: rows[field].to_numpy() for field in encoding.levels})
+    raw = export.run_onnx(paths.candidate / "model.onnx", x)
     gaps = np.abs(raw - test[f"{name} (uncalibrated)"].to_numpy()) > MAX_PROBABILITY_GAP
-    decisions = (calibration(raw) >= manifest["threshold"]) != (test[name].to_numpy() >= manifest["threshold"])
+    acts = Platt(**manifest["calibration"])(raw) >= manifest["threshold"]
+    decisions = acts != (test[name].to_numpy() >= cost_threshold())
     return Check(
         "the graph answers as the model does",
         bool(gaps.mean() <= MAX_GAP_SHARE and decisions.mean() <= MAX_GAP_SHARE),
