@@ -12,9 +12,11 @@ help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 demo: install ## Make the flight-delay project in demo/, and run it from end to end
+	@scripts/get-libgomp
 	@scripts/demo
 
 test: lint ## Check and test everything, whole generated projects too
+	@scripts/get-libgomp
 	pytest --numprocesses $(JOBS) --dist loadgroup --durations 15
 
 quick: install ## The tests that take a minute

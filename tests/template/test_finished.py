@@ -286,6 +286,7 @@ def test_it_names_the_field_that_is_wrong(endpoint: str) -> None:
     assert '"origin"' in answer.body
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl")
 def test_the_curl_of_the_readme_works(endpoint: str, finished_project: Path, tmp_path: Path) -> None:
     """Word for word, but for the port, which is 8080 there."""
     readme = (finished_project / "README.md").read_text()

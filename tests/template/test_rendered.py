@@ -179,7 +179,8 @@ def test_a_part_left_out_leaves_no_trace(answers: dict[str, Any], gone: set[str]
 def test_plain_files_need_no_mlflow(render: Render) -> None:
     project = render(tracking="files")
     told = {name for name, text in texts(project).items() if "mlflow" in text.lower()}
-    assert told <= {".gitignore", "pyproject.toml"}  # ignored, and named among packages without types
+    # It is ignored, kept away from tests, and named among packages without types.
+    assert told <= {".gitignore", "pyproject.toml", "tests/conftest.py"}
     groups = tomllib.loads((project / "pyproject.toml").read_text())["dependency-groups"]
     assert not [name for group in groups.values() for name in group if "mlflow" in name]
 
