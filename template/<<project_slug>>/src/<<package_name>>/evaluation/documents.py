@@ -28,13 +28,14 @@ def write(paths: Paths, result: dict[str, Any]) -> None:
 
 def fill(document: Path, text: str) -> None:
     """Replace what stands between the markers of a document; one without markers is left alone."""
-    before = document.read_text(encoding="utf-8") if document.is_file() else ""
+    # As bytes, so that line endings stay as they are.
+    before = document.read_bytes().decode() if document.is_file() else ""
     head, begin, rest = before.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
         log.warning("%s has no markers %s and %s, so the result was not written there", document.name, BEGIN, END)
         return
-    document.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
+    document.write_bytes(f"{head}{BEGIN}\n{text}\n{END}{tail}".encode())
 
 
 def readme(result: dict[str, Any]) -> str:
@@ -49,7 +50,7 @@ def readme(result: dict[str, Any]) -> str:
             f"({best}) costs **{figure(result['models'][best]['cost'])}** {problem.COST_UNIT}: {saved:.0%} less than "
             f"{problem.RULE_NAME}, which costs {figure(rule)} more."
         ),
-        f"The baseline costs {figure(baseline)} more.",
+        f"The baseline ({problem.BASELINE_NAME}) costs {figure(baseline)} more.",
     ]
     if logistic and best != "logistic regression":
         sentences.append(

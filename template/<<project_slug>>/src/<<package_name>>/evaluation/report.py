@@ -180,7 +180,7 @@ def headline(result: dict[str, Any]) -> list[dict[str, str]]:
 
     return [
         {"name": f"Champion ({best}), {UNIT}", "value": cost(best)},
-        {"name": "Baseline (logistic regression, no history)", "value": cost(BASELINE)},
+        {"name": f"Baseline ({problem.BASELINE_NAME})", "value": cost(BASELINE)},
         {"name": "Logistic regression, all fields", "value": cost("logistic regression")},
         {"name": problem.RULE_NAME[0].upper() + problem.RULE_NAME[1:], "value": cost(problem.RULE_NAME)},
         {"name": f"Test {problem.SUBJECTS}", "value": f"{result['test']['rows']:,}"},
@@ -254,7 +254,7 @@ def show_costs(report: Report, test: Test, result: dict[str, Any]) -> None:
     baseline = result["dearer_than_champion"][BASELINE]
     report.section("The result", f"Cost in {UNIT}; less is better.")
     report.alert(
-        f"The baseline costs {baseline['value']:.3f} more than the champion "
+        f"The baseline ({problem.BASELINE_NAME}) costs {baseline['value']:.3f} more than the champion "
         f"({baseline['low']:.3f} to {baseline['high']:.3f}).",
         level="good" if baseline["low"] > 0 else "note",
     )
