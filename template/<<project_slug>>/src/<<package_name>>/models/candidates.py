@@ -3,8 +3,8 @@
 Each is fitted to the same matrix (encoding.py), judged by the same calibration and threshold, and could be
 served: whichever is best on the validation months is exported.
 
-A kernel SVM is not among them: its kernel matrix has as many entries as there are pairs of training rows
-(38 thousand million here), and a linear one draws the same line as logistic regression.
+A kernel SVM is not among them: its kernel matrix has an entry for every pair of training rows. A linear one draws
+the same kind of line as logistic regression.
 """
 
 from __future__ import annotations
