@@ -10,7 +10,6 @@ every call: name a clone of github.com/drivendataorg/cookiecutter-data-science t
 import argparse
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -20,9 +19,9 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+import results
+
 REPOSITORY = Path(__file__).parents[1]
-RESULTS = REPOSITORY / "benchmarks/RESULTS.md"
-BEGIN, END = "<!-- cli:begin -->", "<!-- cli:end -->"
 OURS = Path(sys.executable).parent
 OTHERS = {"ccds": "cookiecutter-data-science", "kedro": "kedro"}
 
@@ -79,7 +78,7 @@ def main() -> None:
     report = "\n\n".join((intro, *tables))
     print(report)
     if options.write:
-        write(report)
+        results.write("cli", "The command", report)
 
 
 def installed(folder: Path, package: str) -> Path:
@@ -138,15 +137,6 @@ def table(commands: dict[str, Words], reference: str, rounds: int, work: Path) -
     return "\n".join(
         [f"| command | median, s | range, s | times `{reference}` |", "|---|---:|---:|---:|", *rows]
     )
-
-
-def write(report: str) -> None:
-    """Put the report between its markers, or at the end of a file that has none."""
-    text = RESULTS.read_text("utf-8") if RESULTS.exists() else "# Measured\n"
-    if BEGIN not in text:
-        text = f"{text.rstrip()}\n\n## The command\n\n{BEGIN}\n{END}\n"
-    between = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
-    RESULTS.write_text(between.sub(lambda _: f"{BEGIN}\n{report}\n{END}", text), "utf-8")
 
 
 if __name__ == "__main__":
