@@ -3,7 +3,7 @@
     python benchmarks/pipeline.py [--rounds N] [--write]
 
 The first round also tunes, as a learner's first run does; the later ones find tuned parameters. Beside it,
-one fit of the boosting with waiting threads asleep (as the project sets it) and spinning (the default of GNU's
+one fit of the boosting with waiting threads asleep (the project's setting) and spinning (the default of GNU's
 OpenMP), in turn, on a quiet machine and with a second process that keeps one core busy.
 """
 
