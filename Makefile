@@ -17,10 +17,10 @@ demo: install ## Make the flight-delay project in demo/, and run it from end to 
 
 test: lint ## Check and test everything, whole generated projects too
 	@scripts/get-libgomp
-	pytest --numprocesses $(JOBS) --dist loadgroup --durations 15
+	pytest --numprocesses $(JOBS) --durations 15
 
 quick: install ## The tests that take a minute
-	pytest --numprocesses $(JOBS) --dist loadgroup -m "not slow and not suite"
+	pytest --numprocesses $(JOBS) -m "not slow and not suite"
 
 lint: install ## Check style, format and types
 	ruff check

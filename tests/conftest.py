@@ -11,6 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 import yaml
+from xdist.scheduler import LoadScopeScheduling
 
 from mlportfolio import cli
 
@@ -18,6 +19,22 @@ REPOSITORY = Path(__file__).parents[1]
 
 hypothesis.settings.register_profile("here", database=None, deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("here")
+
+
+# Tests of the project that has run from end to end.
+FINISHED = ("test_container.py", "test_finished.py", "test_page.py")
+
+
+class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
+    """Sends what looks at the finished project to one process, which makes it once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "finished" if nodeid.partition("::")[0].endswith(FINISHED) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
+    """Xdist asks for this before its own ways of `--dist`."""
+    return Scheduler(config, log)
 
 
 @dataclass

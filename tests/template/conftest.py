@@ -22,12 +22,10 @@ Render = Callable[..., Path]
 BIN = Path(sys.executable).parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run all that look at the finished project in one process (xdist's loadgroup): it is made once."""
-    for item in items:
-        if "finished_project" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.suite)
-            item.add_marker(pytest.mark.xdist_group("finished_project"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark all that look at the finished project: making it takes minutes."""
+    if "finished_project" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.suite)
 
 
 @pytest.fixture(scope="session")
