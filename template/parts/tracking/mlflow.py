@@ -34,11 +34,16 @@ FOLDER = "model"  # where a run keeps the candidate's folder
 
 def connect(paths: Paths) -> MlflowClient:
     """Return a client of the server in MLFLOW_TRACKING_URI, or else of mlflow.db in the project."""
-    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{paths.root / 'mlflow.db'}")
+    server = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(server or f"sqlite:///{paths.root / 'mlflow.db'}")
+    if not server:
+        # MLflow has just put its own file there, for subprocesses; another project would take it for a server.
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
     client = MlflowClient()
     if client.get_experiment_by_name(problem.PROJECT) is None:
-        location = None if "MLFLOW_TRACKING_URI" in os.environ else (paths.root / "mlruns").as_uri()
-        client.create_experiment(problem.PROJECT, artifact_location=location)
+        client.create_experiment(
+            problem.PROJECT, artifact_location=None if server else (paths.root / "mlruns").as_uri()
+        )
     mlflow.set_experiment(problem.PROJECT)
     return client
 
