@@ -39,4 +39,4 @@ install: $(filter .venv-uv/bin/uv,$(UV)) ## Install the command, and what its te
 
 clean: ## Remove what the tools leave behind (demo/ stays)
 	rm -rf .venv .venv-uv .mypy_cache .ruff_cache .pytest_cache .coverage htmlcov build dist
-	find src tests benchmarks template -name __pycache__ -prune -exec rm -rf {} +
+	find src tests benchmarks template '(' -name __pycache__ -o -name '.*_cache' ')' -prune -exec rm -rf {} +
