@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from << package_name >> import tracking
+from << package_name >> import problem, tracking
 from << package_name >>.errors import ProjectError
 from << package_name >>.paths import Paths
 

@@ -1,4 +1,5 @@
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,14 @@ def champion(paths: Paths) -> str:
     return str(tracking.connect(paths).get_model_version_by_alias(problem.PROJECT, tracking.ALIAS).version)
 
 
-def test_everything_is_kept_in_the_project(paths: Paths) -> None:
-    tracking.record(paths, "any", {}, {}, {})
+def test_everything_is_kept_in_the_project(paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tracking.record(paths, "any", {}, {}, {}, (paths.candidate / "model.onnx",))
     assert (paths.root / "mlflow.db").is_file()
-    assert (paths.root / "mlruns").is_dir()
+    assert [file.name for file in (paths.root / "mlruns").rglob("*.onnx")] == ["model.onnx"]
+    # MLflow names its store to subprocesses; the next project must not take it for a server.
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_version_keeps_its_metrics_and_the_hash_of_its_data(paths: Paths) -> None:
