@@ -16,11 +16,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "plain-files": {"tracking": "files"},
     "no-container": {"container": False},
-    "no-ci-no-licence": {"ci": "none", "licence": "none"},
+    "no-ci-no-licence-roc-auc": {"ci": "none", "licence": "none", "metric": "roc_auc"},
     "average-precision": {"metric": "average_precision"},
-    "roc-auc": {"metric": "roc_auc"},
-    "accuracy": {"metric": "accuracy"},
-    "other-costs-and-names": {
+    "accuracy-other-costs-and-names": {
+        "metric": "accuracy",
         "false_negative_cost": 0.5,
         "false_positive_cost": 2,
         "project_name": "L'été à Orly & Cie",
