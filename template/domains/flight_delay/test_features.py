@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import ROOT
 from << package_name >> import problem
 from << package_name >>.data import contract, pipeline
 from << package_name >>.data.tables import TABLES
 from << package_name >>.errors import ProjectError
+
+from conftest import ROOT
 
 EXAMPLES = (ROOT / "sql" / "examples.sql").read_text(encoding="utf-8")
 FEATURES = (ROOT / "sql" / "features.sql").read_text(encoding="utf-8")
