@@ -1,7 +1,7 @@
 -- What the desk knows two hours before a flight is to leave, one row a flight.
 --
 -- Whatever ends at decided_at holds only what had happened before that minute. Whether a flight came late is
--- certain a day after it was due to leave, so the windows over outcomes end one day before.
+-- certain 22 hours after it was due to leave, so the windows over outcomes end a day before the flight to decide on.
 WITH
 
 -- Flights that really left, at the minute they left.
@@ -146,6 +146,7 @@ hourly_weather AS (
     SELECT
         *,
         make_timestamp(year, month, day, hour, 0, 0) AS hour_begins,
+        -- Over three reports; where one is missing, that is more than three hours.
         pressure - lag(pressure, 3) OVER (PARTITION BY origin ORDER BY time_hour) AS pressure_change
     FROM weather
     QUALIFY row_number() OVER (PARTITION BY origin, year, month, day, hour ORDER BY time_hour) = 1
@@ -205,5 +206,6 @@ JOIN timetable USING (flight_id)
 JOIN history USING (flight_id)
 LEFT JOIN hourly_weather
     ON hourly_weather.origin = examples.origin
-    AND hourly_weather.hour_begins = date_trunc('hour', examples.decided_at)
+    -- A row holds what was reported until 51 minutes past its hour, so the hour that is still running is not known.
+    AND hourly_weather.hour_begins = date_trunc('hour', examples.decided_at - INTERVAL 52 MINUTES)
 ORDER BY examples.scheduled_departure, examples.flight_id

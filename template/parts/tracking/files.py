@@ -45,32 +45,38 @@ def record(
 def register(paths: Paths, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
     """Keep the candidate as a new version in artifacts/registry, and put it in service.
 
-    Returns the version's number.
+    The version remembers which one it replaces. Returns its number.
     """
     version = max(versions(paths), default=0) + 1
     folder = registry(paths) / str(version)
     shutil.copytree(paths.candidate, folder)
     (folder / "run.json").write_text(
-        json.dumps({"metrics": dict(metrics), "tags": dict(tags)}, indent=2) + "\n", encoding="utf-8"
+        json.dumps({"replaced": champion(paths), "metrics": dict(metrics), "tags": dict(tags)}, indent=2) + "\n",
+        encoding="utf-8",
     )
     put_in_service(paths, version)
     return str(version)
 
 
 def rollback(paths: Paths) -> str:
-    """Put the version before the champion's in service, and return its number.
+    """Put the version that the champion replaced back in service, and return its number.
 
     Raises ProjectError if there is no champion, or none before it.
     """
-    marker = registry(paths) / "champion"
-    if not marker.is_file():
+    current = champion(paths)
+    if current is None:
         raise ProjectError("No champion is registered. Run `make run` first.")
-    current = int(marker.read_text(encoding="utf-8"))
-    earlier = [version for version in versions(paths) if version < current]
-    if not earlier:
+    record = json.loads((registry(paths) / str(current) / "run.json").read_text(encoding="utf-8"))
+    if record["replaced"] is None:
         raise ProjectError(f"Version {current} is the first champion; there is none to go back to.")
-    put_in_service(paths, max(earlier))
-    return str(max(earlier))
+    put_in_service(paths, record["replaced"])
+    return str(record["replaced"])
+
+
+def champion(paths: Paths) -> int | None:
+    """Return the number of the version in service, or None if there is none."""
+    marker = registry(paths) / "champion"
+    return int(marker.read_text(encoding="utf-8")) if marker.is_file() else None
 
 
 def registry(paths: Paths) -> Path:

@@ -22,6 +22,8 @@ from .errors import ProjectError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mlflow.entities.model_registry import ModelVersion
+
     from .paths import Paths
 
 # It reports each step of setting up its database, as if something were the matter.
@@ -30,6 +32,7 @@ for noisy in ("mlflow", "alembic"):
 
 ALIAS = "champion"
 FOLDER = "model"  # where a run keeps the candidate's folder
+REPLACED = "replaced"  # the tag of a version that names the champion before it
 
 
 def connect(paths: Paths) -> MlflowClient:
@@ -69,9 +72,10 @@ def record(
 def register(paths: Paths, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
     """Record the candidate as a new version of the model, give it the alias champion, and put it in service.
 
-    Returns the version's number.
+    The version remembers which one it replaces. Returns its number.
     """
     client = connect(paths)
+    replaced = champion(client)
     with mlflow.start_run(run_name="champion", tags=dict(tags)) as run:
         mlflow.log_metrics(dict(metrics))
         mlflow.log_artifacts(str(paths.candidate), FOLDER)
@@ -79,34 +83,38 @@ def register(paths: Paths, metrics: Mapping[str, float], tags: Mapping[str, str]
         client.create_registered_model(problem.PROJECT)
     source = f"{run.info.artifact_uri}/{FOLDER}"
     version = client.create_model_version(problem.PROJECT, source, run.info.run_id, tags=dict(tags)).version
+    if replaced is not None:
+        client.set_model_version_tag(problem.PROJECT, version, REPLACED, replaced.version)
     client.set_registered_model_alias(problem.PROJECT, ALIAS, version)
     put_in_service(paths, paths.candidate)
     return str(version)
 
 
 def rollback(paths: Paths) -> str:
-    """Give the alias back to the version before the champion's, put that in service, and return its number.
+    """Give the alias back to the version that the champion replaced, put that in service, and return its number.
 
     Raises ProjectError if there is no champion, or none before it.
     """
     client = connect(paths)
-    try:
-        current = int(client.get_model_version_by_alias(problem.PROJECT, ALIAS).version)
-    except MlflowException as error:
-        raise ProjectError("No champion is registered. Run `make run` first.") from error
-    earlier = [
-        int(version.version)
-        for version in client.search_model_versions(f"name = '{problem.PROJECT}'")
-        if int(version.version) < current
-    ]
-    if not earlier:
-        raise ProjectError(f"Version {current} is the first champion; there is none to go back to.")
-    previous = client.get_model_version(problem.PROJECT, str(max(earlier)))
+    current = champion(client)
+    if current is None:
+        raise ProjectError("No champion is registered. Run `make run` first.")
+    if REPLACED not in current.tags:
+        raise ProjectError(f"Version {current.version} is the first champion; there is none to go back to.")
+    previous = client.get_model_version(problem.PROJECT, current.tags[REPLACED])
     with tempfile.TemporaryDirectory() as folder:
         mlflow.artifacts.download_artifacts(artifact_uri=previous.source, dst_path=folder)
         put_in_service(paths, next(Path(folder).rglob("manifest.json")).parent)
     client.set_registered_model_alias(problem.PROJECT, ALIAS, previous.version)
     return str(previous.version)
+
+
+def champion(client: MlflowClient) -> ModelVersion | None:
+    """Return the version with the alias champion, or None if there is none."""
+    try:
+        return client.get_model_version_by_alias(problem.PROJECT, ALIAS)
+    except MlflowException:
+        return None
 
 
 def put_in_service(paths: Paths, directory: Path) -> None:

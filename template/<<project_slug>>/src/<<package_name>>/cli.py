@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     Stage = Callable[[Paths, argparse.Namespace], int]
+
+
+# Told apart from 1, an error: a workflow retrains on the one, and stops on the other.
+ALARM = 3
 
 
 def data(paths: Paths, _: argparse.Namespace) -> int:
@@ -89,14 +94,14 @@ def simulate(paths: Paths, _: argparse.Namespace) -> int:
     return 0
 
 
-def monitor(paths: Paths, _: argparse.Namespace) -> int:
-    """Judge what was served, write reports/monitoring.html, and exit with 1 on an alarm."""
+def monitor(paths: Paths, arguments: argparse.Namespace) -> int:
+    """Judge what was served, write reports/monitoring.html, and exit with 3 on an alarm."""
     from .monitoring.report import monitor as judge
 
-    alerts = [alert for alert in judge(paths) if alert.level == "alarm"]
+    alerts = [alert for alert in judge(paths, arguments.log) if alert.level == "alarm"]
     for alert in alerts:
         print(f"ALARM {alert}", file=sys.stderr)
-    return 1 if alerts else 0
+    return ALARM if alerts else 0
 
 
 def retrain(paths: Paths, arguments: argparse.Namespace) -> int:
@@ -166,6 +171,14 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
         if command in (run, tune):
             sub.add_argument("--seconds", type=float, default=20.0, help="time to tune for (default: 20)")
+        if command in (run, monitor):
+            log = os.environ.get("PREDICTION_LOG")
+            sub.add_argument(
+                "--log",
+                type=Path,
+                default=log,
+                help="the log to judge (default: PREDICTION_LOG, or the endpoint's here)",
+            )
         if command is serve:
             sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
             sub.add_argument("--port", type=int, help="port to listen on (default: PORT from the environment, or 8080)")

@@ -272,7 +272,7 @@ def draw_field(ax: Axes, field: Field, values: pd.Series[Any], bins: Bins) -> No
     ax.locator_params(axis="y", nbins=4)
     # The spread has its own height, up to a quarter of the picture; its scale does not matter.
     if field.is_category:
-        ax.set_xticks(places, bins.at, fontsize=7)
+        ax.set_xticks(places, bins.at, fontsize=7, rotation=90 if len(bins.at) >= DRAWN_LEVELS else 0)
         counts = values.value_counts().reindex(bins.at).to_numpy(dtype=float)
         edges = np.arange(len(counts) + 1) - 0.5
     else:

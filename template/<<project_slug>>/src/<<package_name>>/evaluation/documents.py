@@ -42,6 +42,7 @@ def readme(result: dict[str, Any]) -> str:
     """Return the result as the README tells it."""
     best = result["champion"]
     baseline, rule = (result["dearer_than_champion"][name] for name in (BASELINE, problem.RULE_NAME))
+    acts = result["acts"]
     logistic = result["dearer_than_champion"].get("logistic regression")
     saved = -result["models"][best]["cost"]["value"] / result["models"][problem.RULE_NAME]["cost"]["value"] + 1
     sentences = [
@@ -49,6 +50,10 @@ def readme(result: dict[str, Any]) -> str:
             f"On {result['test']['rows']:,} {problem.SUBJECTS} that no model had seen, a decision with the champion "
             f"({best}) costs **{figure(result['models'][best]['cost'])}** {problem.COST_UNIT}: {saved:.0%} less than "
             f"{problem.RULE_NAME}, which costs {figure(rule)} more."
+        ),
+        (
+            f"It acts on {acts['share']:.0%} of {problem.SUBJECTS}; of those {acts['precision']:.0%} are "
+            f"{problem.POSITIVE}, and they are {acts['recall']:.0%} of all that are."
         ),
         f"The baseline ({problem.BASELINE_NAME}) costs {figure(baseline)} more.",
     ]
@@ -82,7 +87,8 @@ def model_card(result: dict[str, Any]) -> str:
     own = result["models"][best]
     slices = [found for found in result["slices"] if found["judged"]]
     dearest = max(slices, key=lambda found: found["cost"]["value"])
-    test, error = result["test"], result["calibration"]["expected_error"]
+    test = result["test"]
+    error, before = (result["calibration"][key] for key in ("expected_error", "uncalibrated_error"))
     dear = f"{dearest['slice'].replace('_', ' ')} {dearest['value']}"
     facts = {
         "Model": f"{best}, version `{result['version']}`; acts from a probability of {result['threshold']:.2f}",
@@ -90,7 +96,8 @@ def model_card(result: dict[str, Any]) -> str:
         f"{test['positive_rate']:.1%} of them {problem.POSITIVE}",
         "Cost": f"{figure(own['cost'])} {problem.COST_UNIT} a {problem.SUBJECT}",
         "Ranking": f"average precision {own['average_precision']:.3f}, ROC AUC {own['roc_auc']:.3f}",
-        "Calibration": f"Brier score {own['brier']:.3f}; mean gap of probability and share {error:.3f}",
+        "Calibration": f"Brier score {own['brier']:.3f}; mean gap of probability and share {error:.3f} "
+        f"({before:.3f} before calibration)",
         "Dearest slice": f"{dear}, {figure(dearest['cost'])} over {dearest['rows']:,} {problem.SUBJECTS} "
         f"({dearest['positive_rate']:.0%} {problem.POSITIVE})",
     }
@@ -102,7 +109,7 @@ def model_card(result: dict[str, Any]) -> str:
             for row in result["staleness"]
         ],
     )
-    return "\n".join(lines) + f"\n\nHow it ages:\n\n{ageing}"
+    return "\n".join(lines) + f"\n\nHow it ages, told by quick fits on a quarter of the rows:\n\n{ageing}"
 
 
 def experiments(result: dict[str, Any]) -> str:
@@ -124,8 +131,8 @@ def experiments(result: dict[str, Any]) -> str:
     return (
         markdown_table(["Tried (and the tracked run's name)", "What", "Cost", "Dearer by", "Verdict"], rows)
         + f"\n\nA random split would have promised an AUC of {split['roc_auc']:.3f} and a cost of {split['cost']:.3f}, "
-        f"where the same quick fit has {split['time_split_roc_auc']:.3f} and {split['time_split_cost']:.3f} "
-        "in months that it has not seen."
+        f"where the same quick fit, split by time, has {split['time_split_roc_auc']:.3f} and "
+        f"{split['time_split_cost']:.3f} on the same rows."
     )
 
 

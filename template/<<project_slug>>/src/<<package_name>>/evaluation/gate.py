@@ -44,11 +44,11 @@ class Check(NamedTuple):
     found: str
 
 
-def promote(paths: Paths) -> str:
+def promote(paths: Paths) -> None:
     """Hold the candidate to every requirement, and register it as champion if it meets them all.
 
-    Returns the registered version. Raises ProjectError with the reasons if a requirement is not met; nothing is
-    registered then, and the champion stays.
+    The same model is not registered twice. Raises ProjectError with the reasons if a requirement is not met; nothing
+    is registered then, and the champion stays.
     """
     if not (paths.candidate / "manifest.json").is_file():
         raise ProjectError(f"{paths.candidate} holds no candidate. Run `make train` and `make evaluate` first.")
@@ -64,10 +64,18 @@ def promote(paths: Paths) -> str:
         raise ProjectError(
             f"The gate stays shut: {'; '.join(failed)}. Nothing was registered. reports/evaluation.html shows more."
         )
+    if is_in_service(paths, manifest["version"]):
+        log.info("version %s is the champion already; there is nothing to register", manifest["version"])
+        return
     scores = {f"test_{key}": value for key, value in manifest["metrics"].items()}
     version = tracking.register(paths, scores, {"version": manifest["version"], "data": manifest["data"]["features"]})
     log.info("registered as version %s, in service as %s", version, paths.champion.relative_to(paths.root))
-    return version
+
+
+def is_in_service(paths: Paths, version: str) -> bool:
+    """Return whether the champion is this very model."""
+    manifest = paths.champion / "manifest.json"
+    return manifest.is_file() and export.read_manifest(paths.champion)["version"] == version
 
 
 def examine(paths: Paths, result: dict[str, Any]) -> list[Check]:
@@ -76,6 +84,7 @@ def examine(paths: Paths, result: dict[str, Any]) -> list[Check]:
     judged = read_table(paths.probabilities)
     return [
         beats_baseline(result),
+        beats_rule(result),
         holds_on_slices(result),
         is_calibrated(result),
         agrees_with_graph(paths, data, judged[judged["split"] == "test"], result["champion"]),
@@ -92,6 +101,12 @@ def beats_baseline(result: dict[str, Any]) -> Check:
         found["high"] < 0,
         f"{result['primary']['metric']} differs by {differs(found)}",
     )
+
+
+def beats_rule(result: dict[str, Any]) -> Check:
+    """Check that what is done today costs more, by more than noise."""
+    found = result["dearer_than_champion"][problem.RULE_NAME]
+    return Check(f"cheaper than {problem.RULE_NAME} by more than noise", found["low"] > 0, f"costs {differs(found)}")
 
 
 def holds_on_slices(result: dict[str, Any]) -> Check:

@@ -7,6 +7,7 @@ Every score takes the truth (n,), the probability (n,), the answer (n,), and opt
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     Score = Callable[[Truth, Probabilities, Answers, Weights], float]
 
 RESAMPLES = 1000
+BLOCK_DAYS = 7
 
 
 class Interval(NamedTuple):
@@ -98,13 +100,16 @@ def primary_loss(y: Truth, probability: Probabilities, positive: Answers, weight
 
 
 def drawn_days(days: NDArray[np.int64], resamples: int) -> NDArray[np.int64]:
-    """Return how often (resamples, days) each day is drawn, when as many days as there are are drawn at random.
+    """Return how often (resamples, days) each day is drawn, when blocks of consecutive days are drawn at random.
 
-    Rows of one day share its weather and its troubles; drawn one by one they would promise more certainty than
-    there is (the block bootstrap of Künsch, 1989).
+    Rows of one day share its troubles, and these reach into the next days; drawn one by one, rows would promise more
+    certainty than there is (the circular block bootstrap of Politis and Romano, 1992).
     """
     count = int(days.max()) + 1
-    return np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=resamples)
+    length = max(1, min(BLOCK_DAYS, count // 4))  # a short period still needs several blocks to draw from
+    starts = np.random.default_rng(0).integers(count, size=(resamples, math.ceil(count / length)))
+    drawn = (starts[:, :, None] + np.arange(length)) % count
+    return np.apply_along_axis(np.bincount, 1, drawn.reshape(resamples, -1), minlength=count)
 
 
 def mean_interval(values: NDArray[np.float64], days: NDArray[np.int64]) -> Interval:

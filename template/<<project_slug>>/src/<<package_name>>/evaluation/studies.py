@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .metrics import Interval
 
 EVERY = 4
+# Of the random split: the share of the test rows that is judged, and of all rows that calibrates.
+JUDGED_SHARE, CALIBRATED_SHARE = 0.3, 0.15
 
 
 @dataclass(frozen=True)
@@ -91,15 +93,16 @@ class Studies:
         return found
 
     def staleness(self, reference: NDArray[np.float64]) -> pd.DataFrame:
-        """Compare, in each test month, the model as it is with one trained anew on all that came before.
+        """Compare, from the second test month on, the model as it is with one trained anew on what came before.
 
-        The fresh model learns from everything but the last two months, which calibrate it, as for the champion.
+        The fresh model learns from everything but the last two months, which calibrate it, as for the champion; in
+        the first test month the two would be the same.
         """
         test = self.data.rows("test")
         times = self.data.table[problem.TIME]
         months = times[test].dt.to_period("M")
         rows = []
-        for age, month in enumerate(sorted(months.unique()), start=1):
+        for age, month in enumerate(sorted(months.unique())[1:], start=2):
             begins, recent = month.start_time, (month - 2).start_time
             judged = np.asarray(test & (times.dt.to_period("M") == month))
             fresh = self.quick(
@@ -112,14 +115,23 @@ class Studies:
             rows.append((age, str(month), float(old.mean()), float(new.mean()), saved))
         return pd.DataFrame(rows, columns=["age", "month", "stale", "fresh", "saved"])
 
-    def random_split(self) -> tuple[float, float]:
-        """Return cost and AUC of the same model when rows are split at random: what a careless report would say."""
-        shares = [float(self.data.rows(split).mean()) for split in ("train", "validation")]
+    def random_split(self, reference: NDArray[np.float64]) -> dict[str, float]:
+        """Judge the same rows twice: as the future of all training rows, and as a random part of all rows.
+
+        Returns cost and AUC of both; the difference is what a careless split would have made up.
+        """
         place = np.random.default_rng(0).random(len(self.data.y))
-        fit_on, judge_on = place < shares[0], place >= sum(shares)
-        probability = self.quick(self.data.x, fit_on, ~fit_on & ~judge_on, judge_on)
-        y, answers = self.data.y[judge_on], probability >= cost_threshold()
-        return metrics.expected_cost(y, probability, answers), metrics.roc_auc(y, probability, answers)
+        test = self.data.rows("test")
+        judge_on = test & (place < JUDGED_SHARE)
+        calibrate_on = ~judge_on & (place > 1 - CALIBRATED_SHARE)
+        random = self.quick(self.data.x, ~judge_on & ~calibrate_on, calibrate_on, judge_on)
+        y, by_time = self.data.y[judge_on], reference[judge_on[test]]
+        return {
+            "cost": metrics.expected_cost(y, random, random >= cost_threshold()),
+            "roc_auc": metrics.roc_auc(y, random, random >= cost_threshold()),
+            "time_split_cost": metrics.expected_cost(y, by_time, by_time >= cost_threshold()),
+            "time_split_roc_auc": metrics.roc_auc(y, by_time, by_time >= cost_threshold()),
+        }
 
     def experiments(self, judged: pd.DataFrame, best: str, reference: NDArray[np.float64]) -> list[Finding]:
         """Try what others would suggest. `judged` holds the validation and test rows with the champion's answers."""

@@ -57,7 +57,6 @@ def export(paths: Paths, data: Dataset, name: str, model: Classifier, calibratio
         "encoding": data.encoding.to_json(),
         "calibration": {"a": calibration.a, "b": calibration.b},
         "threshold": cost_threshold(),
-        "typical": {name: typical(train[name]) for name in problem.NAMES},
         "reference": drift.reference({name: train[name].to_numpy() for name in problem.NAMES}, validation),
     }
     write_manifest(paths.candidate, manifest)
@@ -124,11 +123,6 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 def write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest of a candidate or champion."""
     (directory / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-
-
-def typical(column: pd.Series[Any]) -> Any:
-    """Return a column's most frequent level, or its median."""
-    return plain(column.median() if column.dtype.kind in "if" else column.mode().iloc[0])
 
 
 def plain(value: Any) -> Any:

@@ -67,7 +67,6 @@ def train(paths: Paths) -> dict[str, Any]:
     write_table(judged, paths.probabilities)
     result = {
         "best": best,
-        "trees": getattr(model, "best_iteration_", None),
         "validation": summary,
     }
     paths.models.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

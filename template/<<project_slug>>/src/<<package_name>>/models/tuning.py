@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import optuna
 
+from .. import tracking
 from ..errors import ProjectError
 from ..evaluation.metrics import log_loss
 from . import dataset
@@ -52,10 +53,11 @@ def tune(paths: Paths, seconds: float) -> Params:
     study.optimize(trial_loss, timeout=seconds)
     # Rounded, so that the file can be read; the model is fitted with what the file says.
     best = {name: round(value, 4) for name, value in study.best_params.items()}
-    log.info(
-        "%d trials, best log loss %.5f (at the start %.5f)", len(study.trials), study.best_value, study.trials[0].value
-    )
+    start = float(study.trials[0].values[0])
+    log.info("%d trials, best log loss %.5f (at the start %.5f)", len(study.trials), study.best_value, start)
     paths.params.write_text(json.dumps(best, indent=2) + "\n", encoding="utf-8")
+    found = {"trials": len(study.trials), "log_loss": study.best_value, "log_loss_at_the_start": start}
+    tracking.record(paths, "tuning", best, found, {})
     return best
 
 

@@ -79,10 +79,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
 def chosen_log(paths: Paths) -> Path:
     """Return the endpoint's log, or the simulation's for as long as the endpoint's is too short to judge."""
     real, replayed = paths.prediction_log, paths.simulation_log
-    rows = {log: served.count(log) for log in (real, replayed)}
+    version = read_manifest(paths.champion / "manifest.json")["version"]
+    rows = {log: served.count(log, version) for log in (real, replayed)}
     if not any(rows.values()):
         raise ProjectError(
-            f"{real} holds no predictions yet. "
+            f"{real} holds no predictions of the champion yet. "
             "Send some to the endpoint, or replay the test period with `make simulate`."
         )
     return real if rows[real] >= drift.MIN_ROWS or not rows[replayed] else replayed
@@ -121,7 +122,7 @@ def show_costs(report: Report, judged: Sequence[Judged], metrics: Mapping[str, f
     report.section(
         "What the decisions cost",
         f"Mean cost of a {problem.SUBJECT} in {problem.COST_UNIT}, where the truth has come. Its 95 % "
-        "interval comes from drawing whole days: what happens on one day has causes in common.",
+        "interval comes from drawing blocks of days: what happens on one day, and on the next, has causes in common.",
     )
     figure, ax = new_figure(height=3.2)
     middles = [one.since + (one.until - one.since) / 2 for one in windows]

@@ -51,12 +51,12 @@ class Served:
         return {name: np.array([row.get(name) for row in self.inputs], dtype=object) for name in problem.NAMES}
 
 
-def count(log: Path) -> int:
-    """Return how many predictions a log holds; 0 where there is no log yet."""
+def count(log: Path, version: str) -> int:
+    """Return how many predictions of one version of the model a log holds; 0 where there is no log yet."""
     if not log.exists():
         return 0
     with closing(sqlite3.connect(f"{log.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-        (rows,) = connection.execute("select count(*) from predictions").fetchone()
+        (rows,) = connection.execute("select count(*) from predictions where model_version = ?", (version,)).fetchone()
     return int(rows)
 
 

@@ -14,6 +14,9 @@ from typing import Any
 
 from ..errors import ProjectError
 
+# How long to wait for another process that is writing: an answer that comes too late is no answer.
+LOCKED_SECONDS = 0.5
+
 SCHEMA = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
@@ -66,7 +69,7 @@ class PredictionLog:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # The app may be made in another thread than the one that serves; only one at a time uses it.
-            self._connection = sqlite3.connect(path, check_same_thread=False)
+            self._connection = sqlite3.connect(path, check_same_thread=False, timeout=LOCKED_SECONDS)
             self._connection.executescript(SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise ProjectError(
