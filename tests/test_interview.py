@@ -1,9 +1,12 @@
 """The wizard, through real prompts; and what reaches it from flags and files."""
 
+import json
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pexpect
 import pytest
@@ -246,6 +249,7 @@ def test_with_every_answer_given_no_terminal_is_needed(command: Command, tiny: P
         (["--set", "metric=accuracy", "--metric", "roc_auc"], "metric is given already"),
         (["--set", "workers=2.5"], "'2.5' is not a whole number"),
         (["--false-negative-cost", "dear"], "'dear' is not a number"),
+        (["--false-negative-cost", "4,5"], "'4,5' is not a number: use a point"),
         (["--set", "container=perhaps"], "'perhaps' is not true or false"),
         (["--project-name", "Pandas"], "taken, choose another"),
         (["--project-slug", "pandas"], "--project-slug: taken, choose another"),
@@ -288,19 +292,104 @@ def test_refused_input(arguments: list[str], message: str, command: Command, tin
         ("--package-name", "json", "standard library"),
         ("--package-name", "pandas", "depends on"),
         ("--package-name", "My-Package", "lower-case"),
+        ("--package-name", "test", "standard library"),
+        ("--package-name", "click", "depends on"),
+        ("--package-name", "src", "folder of the project's own"),
         ("--project-slug", "pytest", "already a command"),
+        ("--project-slug", "deactivate", "already a command"),
+        ("--project-slug", "scikit-learn", "depends on"),
+        ("--project-slug", "data", "folder of the project's own"),
+        ("--project-slug", "x" * 51, "At most 50 characters"),
         ("--project-slug", "-x", "lower-case letters"),
         ("--project-slug", "../up", "lower-case letters"),
         ("--project-name", 'a "b"', "quotation mark"),
         ("--false-negative-cost", "0", "above 0"),
         ("--false-positive-cost", "nan", "above 0"),
+        ("--false-positive-cost", "1e9", "below 1,000,000,000"),
+        ("--project-name", "x" * 51, "at most 50 characters"),
     ],
 )
 def test_names_that_would_break(flag: str, value: str, reason: str, command: Command) -> None:
     result = command("new", "x", "--yes", "--template", str(REPOSITORY), f"{flag}={value}")
     assert result.code == 2
     assert reason in result.err
+    message = result.err.strip().removeprefix(f"Error: {flag}: ")
+    assert len(message) <= 75  # a prompt cuts off the rest
     assert list(Path().iterdir()) == []
+
+
+def made(command: Command, *arguments: str) -> Any:
+    """The answers of a dry run of the real template."""
+    shared = ("--yes", "--json", "--dry-run", "--template", str(REPOSITORY))
+    return json.loads(command("new", "x", *shared, *arguments).out)["answers"]
+
+
+def test_a_statement_may_not_hold_the_mark_of_a_run(command: Command) -> None:
+    result = command(
+        "new", "x", "--yes", "--template", str(REPOSITORY), "--set", "problem_statement=<!-- measured:end -->"
+    )
+    assert result.code == 2
+    assert 'Leave out "<!-- measured"' in result.err
+
+
+@pytest.mark.parametrize(
+    ("title", "slug"), [("Café Été", "cafe-ete"), ("Łódź, Straße 9", "lodz-strasse-9"), ("!!!", "portfolio")]
+)
+def test_slug_of_a_title_with_accents(title: str, slug: str, command: Command) -> None:
+    assert made(command, f"--project-name={title}")["project_slug"] == slug
+
+
+def test_parts_are_joined_to_sentences(command: Command) -> None:
+    statement = made(
+        command, "--decision-maker= The desk. ", "--prediction=Whether it rains.", "--success=JFK is happy"
+    )["problem_statement"]
+    assert "departure, the desk decides" in statement
+    assert "predicts whether it rains. A miss" in statement
+    assert statement.endswith("Success: JFK is happy.")
+
+
+@pytest.mark.parametrize(
+    ("miss", "alarm", "words"),
+    [
+        (
+            "4",
+            "1",
+            "A miss (a late flight that nobody acted on, so passengers are stranded) costs 4 times a false",
+        ),
+        ("2", "2", ") costs as much as a false alarm ("),
+        ("1", "3", "whose flight is on time) costs 3 times a miss ("),
+        ("1234567", "1", ") costs 1234567 times a false alarm ("),
+        ("1", "0.3", ") costs 3.33 times a false alarm ("),
+    ],
+)
+def test_ratio_in_the_statement(miss: str, alarm: str, words: str, command: Command) -> None:
+    costs = (f"--false-negative-cost={miss}", f"--false-positive-cost={alarm}")
+    assert words in made(command, *costs)["problem_statement"]
+
+
+def test_costs_and_titles_as_they_were_given(command: Command) -> None:
+    result = command(
+        "new", "x", "--yes", "--template", str(REPOSITORY), "--false-negative-cost=1234567",
+        "--false-positive-cost=0.25", "--project-name=Ann’s flights – New York", "--decision=rebook | wait",  # noqa: RUF001
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    problem = next(Path("x/src").glob("*/problem.py"))
+    assert "FALSE_NEGATIVE_COST = 1234567\nFALSE_POSITIVE_COST = 0.25\n" in problem.read_text()
+    readme = Path("x/README.md").read_text()
+    assert "costs 1234567 when it misses" in readme
+    assert "0.25 when it acts" in readme
+    page = Path("x/docs/problem.md").read_text()
+    assert "| 1234567, for" in page
+    assert r"| rebook \| wait |" in page
+    ruff = Path(sys.executable).with_name("ruff")
+    for arguments in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [ruff, *arguments, "--no-cache", problem, problem.with_name("__init__.py")],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
 
 
 # --- a real terminal ------------------------------------------------------------------------------

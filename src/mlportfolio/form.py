@@ -4,6 +4,7 @@ Everything that reaches into copier stands here. Its questions, their Jinja, the
 are used as they are, so that `mlportfolio new` and plain `copier copy` cannot disagree.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -230,10 +231,13 @@ def _converted(question: Question, raw: Any) -> Any:
             raise ValueError  # noqa: TRY301 - the sentence is made below, as for copier's own
         value = question.parse_answer(raw)
         if kind == "str":
-            _check_text(cast("str", value), multiline=question.get_multiline())
+            value = cast("str", value).strip()
+            _check_text(value, multiline=question.get_multiline())
     except (TypeError, ValueError) as error:
         if isinstance(error, _BadTextError):
             raise UserError(str(error)) from error
+        if kind in {"float", "int"} and re.fullmatch(r"\s*-?\d+,\d+\s*", str(raw)):
+            raise UserError(f"{raw!r} is not {_WORDS[kind]}: use a point, not a comma.") from error
         expected = f"one of: {', '.join(allowed)}" if allowed else _WORDS.get(kind, kind)
         raise UserError(f"{raw!r} is not {expected}.") from error
     return value
