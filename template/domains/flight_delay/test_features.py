@@ -120,9 +120,12 @@ def test_every_feature_is_what_a_calculation_by_hand_gives(tables: duckdb.DuckDB
     fly(tables, "B6 16 JFK ORD", at("00:00", 9), 0, 0)
     fly(tables, "B6 16 JFK ORD", at("23:59", 8), 0, 99)  # more than 36 hours ago
     tables.execute("INSERT INTO planes (tailnum, year, seats) VALUES ('N10YRS', 2003, 150), ('N99NEW', 2013, 20)")
-    for hour, pressure in ((7, 1010.0), (8, 1000.0), (9, 1020.0), (10, 1013.5), (11, 900.0)):
-        report(tables, at(f"{hour:02}:00"), pressure=pressure, temp=60.0 + hour, dewp=50.0, humid=40.0, visib=9.0)
-    tables.execute("UPDATE weather SET wind_dir = 10 * hour, wind_speed = hour, wind_gust = 2 * hour, precip = .1")
+    # At 10:00 the row of 9 o'clock is complete, and that of 10 o'clock will hold reports until 10:51.
+    for hour, pressure in ((6, 1010.0), (7, 1000.0), (8, 1020.0), (9, 1013.5), (10, 900.0)):
+        report(tables, at(f"{hour:02}:00"), pressure=pressure, temp=61.0 + hour, dewp=50.0, humid=40.0, visib=9.0)
+    tables.execute(
+        "UPDATE weather SET wind_dir = 10 + 10 * hour, wind_speed = 1 + hour, wind_gust = 2 + 2 * hour, precip = .1"
+    )
 
     assert {name: value for name, value in features_of(tables).items() if name in problem.NAMES} == {
         "origin": "EWR",
@@ -279,11 +282,20 @@ def test_the_desks_rule(clock: str, delay: int, acts: bool) -> None:
 
 
 def test_the_hour_that_comes_twice_has_its_first_report(tables: duckdb.DuckDBPyConnection) -> None:
-    report(tables, at("10:00"), temp=50.0)
+    report(tables, at("09:00"), temp=50.0)
     tables.execute(
         "INSERT INTO weather SELECT * REPLACE ('2013-06-10T15:00:00Z' AS time_hour, 90 AS temp) FROM weather"
     )
     assert features_of(tables)["temperature_f"] == 50
+
+
+@pytest.mark.parametrize(("clock", "temperature"), [("12:51", 9.0), ("12:52", 10.0), ("13:51", 10.0)])
+def test_the_weather_is_known_from_52_minutes_past_its_hour(clock: str, temperature: float) -> None:
+    with empty() as connection:
+        fly(connection, "UA 100 EWR ORD", at(clock))
+        for hour in (8, 9, 10, 11):
+            report(connection, at(f"{hour:02}:00"), temp=float(hour))
+        assert features_of(connection, at(clock))["temperature_f"] == temperature
 
 
 # --- nothing is used that is not yet known
@@ -373,7 +385,7 @@ def not_yet_known(moment: datetime, seed: int) -> tuple[str, str]:
         CAST(CASE WHEN sched_dep > {now} - INTERVAL 22 HOURS THEN {arrival} ELSE arr_delay END AS SMALLINT) AS arr_delay
     ) FROM real_flights"""
     changed = ", ".join(
-        f"CASE WHEN {HOUR} > {now} THEN {seed} + 7 ELSE {name} END AS {name}"
+        f"CASE WHEN {HOUR} + INTERVAL 52 MINUTES > {now} THEN {seed} + 7 ELSE {name} END AS {name}"
         for name in ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib")
     )
     return flights, f"SELECT * REPLACE ({changed}) FROM real_weather"
@@ -403,7 +415,7 @@ def test_what_is_not_yet_known_changes_no_feature(weeks: duckdb.DuckDBPyConnecti
         ("3 DAYS PRECEDING AND INTERVAL 1 DAY", "3 DAYS PRECEDING AND INTERVAL 23 HOURS", "carrier_late_share_3d"),
         ("tailnum = route.tail_number", "tailnum = later_tail_number", "plane_age_years"),
         ("route.left_at < decided_at", "route.left_at < scheduled_departure", "plane_seats"),
-        ("date_trunc('hour', examples.decided_at)", "date_trunc('hour', scheduled_departure)", "temperature_f"),
+        ("examples.decided_at - INTERVAL 52 MINUTES", "examples.decided_at", "temperature_f"),
         ("lag(pressure, 3)", "lead(pressure, 1)", "pressure_change_hpa"),
     ],
 )
@@ -419,7 +431,7 @@ def test_a_query_that_looks_ahead_is_found_out(
 
 def test_what_is_known_changes_features(days: duckdb.DuckDBPyConnection) -> None:
     now = f"TIMESTAMP '{A_MOMENT}'"
-    # The plane and the delay of who left just before, the outcomes of the days before, the weather of this hour.
+    # The plane and the delay of who left just before, the outcomes of the days before, the last full weather report.
     flights = f"""SELECT * REPLACE (
         CAST(CASE WHEN {LEFT} < {now} AND {LEFT} > {now} - INTERVAL 2 HOURS THEN dep_delay - 1 ELSE dep_delay END
             AS SMALLINT) AS dep_delay,
@@ -427,7 +439,8 @@ def test_what_is_known_changes_features(days: duckdb.DuckDBPyConnection) -> None
         CAST(CASE WHEN sched_dep <= {now} - INTERVAL 22 HOURS THEN coalesce(15 - arr_delay, 0) ELSE arr_delay END
             AS SMALLINT) AS arr_delay
     ) FROM real_flights"""
-    weather = f"SELECT * REPLACE (CASE WHEN {HOUR} = {now} THEN temp + 1 ELSE temp END AS temp) FROM real_weather"
+    warmer = f"CASE WHEN {HOUR} = {now} - INTERVAL 1 HOUR THEN temp + 1 ELSE temp END"
+    weather = f"SELECT * REPLACE ({warmer} AS temp) FROM real_weather"
     before = featured_as_it_was(days)
     assert differ(before, featured(days, flights, weather), before["decided_at"] == A_MOMENT) == {
         "airport_delay_min", "city_delay_min", "carrier_delay_min", "destination_delay_min", "plane_age_years",
