@@ -201,6 +201,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    except OSError as error:
+        if "libgomp" not in str(error):
+            raise
+        print(f"{problem.PROJECT}: LightGBM needs the library libgomp.so.1: apt-get install libgomp1", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return status
