@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Colours that people who see red and green alike can tell apart (Okabe and Ito, 2008).
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#8a8f98"
 
-NUMBER = re.compile(r"-?[\d,]*\.?\d+ ?%?|n/a")
+NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+ ?%?( to [-+]?\d*\.?\d+)?|n/a")
 
 
 def new_figure(width: float = 7.0, height: float = 3.6, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
