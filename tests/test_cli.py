@@ -84,6 +84,13 @@ def test_domains(command: Command) -> None:
         assert word in table
 
 
+def test_domains_in_a_pipe_are_blocks(command: Command) -> None:
+    lines = command("domains").out.splitlines()
+    assert lines[0] == "flight_delay"
+    assert "  rows     336,776" in lines
+    assert any(line.startswith("  problem  Late departures from New York's three airports") for line in lines)
+
+
 # --- --json and --dry-run -------------------------------------------------------------------------
 
 
@@ -112,7 +119,9 @@ def test_json_errors(extra: list[str], tiny: Path, command: Command) -> None:
 def test_json_never_asks(tiny: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "_at_terminal", lambda: True)
     result = command("new", "x", "--json", "--template", str(tiny))
-    assert "--project-slug" in json.loads(result.out)["error"]
+    message = json.loads(result.out)["error"]
+    assert message.startswith("Nothing is asked here (no terminal, or --json); these are missing: ")
+    assert "--project-slug" in message
 
 
 def test_dry_run_shows_the_files_and_writes_none(tiny: Path, command: Command) -> None:

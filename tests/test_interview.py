@@ -21,10 +21,10 @@ from tests.conftest import REPOSITORY, Command, Result, answers_of, content_of, 
 
 pytestmark = pytest.mark.usefixtures("home")
 
-ENTER, DOWN, CLEAR, CTRL_C, CTRL_D = "\r", "\x1b[B", "\x15", "\x03", "\x04"
+ENTER, UP, DOWN, CLEAR, CTRL_C, CTRL_D = "\r", "\x1b[A", "\x1b[B", "\x15", "\x03", "\x04"
 FINISH = "\x1b\r"  # Esc, Enter: the end of a text of several lines
 RECOMMENDED, CUSTOMISE = ENTER, DOWN + ENTER
-TINY_PROBLEM = ENTER * 4 + "y"  # prediction, two costs, metric; then the statement is fine
+TINY_PROBLEM = ENTER * 4 + "y" + ENTER  # prediction, two costs, metric; then the statement is fine
 TINY_NAMES = ENTER * 2
 
 
@@ -47,7 +47,7 @@ def typed(keys: PipeInput, command: Command, tiny: Path) -> Callable[..., Result
 
 
 def test_recommended_takes_the_parts_as_they_are(typed: Callable[..., Result]) -> None:
-    result = typed(RECOMMENDED + TINY_PROBLEM + TINY_NAMES + "y")
+    result = typed(RECOMMENDED + TINY_PROBLEM + TINY_NAMES + "y" + ENTER)
     assert result.code == 0, result.err
     answers = answers_of(Path("rain"))
     assert answers["container"] is True
@@ -60,7 +60,7 @@ def test_recommended_takes_the_parts_as_they_are(typed: Callable[..., Result]) -
 
 
 def test_customise_asks_the_parts(typed: Callable[..., Result]) -> None:
-    result = typed(CUSTOMISE + TINY_PROBLEM + TINY_NAMES + "n" + CLEAR + "8" + ENTER + "y")
+    result = typed(CUSTOMISE + TINY_PROBLEM + TINY_NAMES + "n" + ENTER + CLEAR + "8" + ENTER + "y" + ENTER)
     assert result.code == 0, result.err
     answers = answers_of(Path("rain"))
     assert answers["container"] is False
@@ -70,7 +70,7 @@ def test_customise_asks_the_parts(typed: Callable[..., Result]) -> None:
 
 def test_statement_is_composed_shown_and_edited(typed: Callable[..., Result]) -> None:
     problem = CLEAR + "whether it snows" + ENTER * 4
-    result = typed(RECOMMENDED + problem + "n" + " Really." + FINISH + TINY_NAMES + "y")
+    result = typed(RECOMMENDED + problem + "n" + ENTER + " Really." + FINISH + TINY_NAMES + "y" + ENTER)
     assert result.code == 0, result.err
     assert "Predict whether it snows." in result.out
     assert answers_of(Path("rain"))["problem_statement"] == "Predict whether it snows. Really."
@@ -78,7 +78,7 @@ def test_statement_is_composed_shown_and_edited(typed: Callable[..., Result]) ->
 
 def test_guide_speaks_once_and_the_answer_can_be_kept(typed: Callable[..., Result]) -> None:
     names = CLEAR + "Titanic" + ENTER + ENTER + ENTER  # the name; keep it; the slug that follows
-    result = typed(RECOMMENDED + TINY_PROBLEM + names + "y")
+    result = typed(RECOMMENDED + TINY_PROBLEM + names + "y" + ENTER)
     assert result.code == 0, result.err
     assert result.out.count("A thought:") == 1
     assert answers_of(Path("titanic"))["project_name"] == "Titanic"
@@ -86,31 +86,92 @@ def test_guide_speaks_once_and_the_answer_can_be_kept(typed: Callable[..., Resul
 
 def test_guide_speaks_and_the_answer_can_be_changed(typed: Callable[..., Result]) -> None:
     accuracy = ENTER * 3 + DOWN * 2 + ENTER
-    change = DOWN + ENTER + ENTER  # change it; the default this time
-    result = typed(RECOMMENDED + accuracy + change + "y" + TINY_NAMES + "y")
+    change = DOWN + ENTER + UP * 2 + ENTER  # change it, from one's own choice; the default this time
+    result = typed(RECOMMENDED + accuracy + change + "y" + ENTER + TINY_NAMES + "y" + ENTER)
     assert result.code == 0, result.err
     assert "accuracy weighs every mistake the same" in result.out
     assert answers_of(Path("rain"))["metric"] == "expected_cost"
 
 
+def test_changing_an_answer_begins_with_it(typed: Callable[..., Result]) -> None:
+    names = CLEAR + "Titanic" + ENTER + DOWN + ENTER + " boats" + ENTER + ENTER
+    result = typed(RECOMMENDED + TINY_PROBLEM + names + "y" + ENTER)
+    assert result.code == 0, result.err
+    assert answers_of(next(Path().iterdir()))["project_name"] == "Titanic boats"
+
+
+def test_enter_after_no_answers_no_other_question(typed: Callable[..., Result]) -> None:
+    result = typed(CUSTOMISE + TINY_PROBLEM + TINY_NAMES + "n" + ENTER + CLEAR + "5" + ENTER + ENTER)
+    assert result.code == 0, result.err
+    answers = answers_of(Path("rain"))
+    assert (answers["container"], answers["workers"]) == (False, 5)
+
+
+def test_given_answers_are_refused_before_the_first_question(typed: Callable[..., Result]) -> None:
+    result = typed("", "--set", "workers=many")
+    assert result.code == 2
+    assert "--set workers: 'many' is not a whole number" in result.err
+    assert "begins with a problem" not in result.out
+
+
+@pytest.mark.parametrize("stop", [CTRL_C, "n" + ENTER])
+def test_going_on_from_where_it_was_stopped(stop: str, typed: Callable[..., Result]) -> None:
+    problem = CLEAR + "whether it snows" + ENTER + CLEAR + "7" + ENTER + ENTER * 2 + "y" + ENTER
+    result = typed(RECOMMENDED + problem + TINY_NAMES + stop, "--set", "workers=3")
+    line = result.out.partition("To go on from here:\n")[2].splitlines()[0]
+    words = shlex.split(line)
+    assert words[:2] == ["mlportfolio", "new"]
+    assert "--false-negative-cost=7" in words
+    assert "--prediction=whether it snows" in words
+    assert words[-2:] == ["--set", "workers=3"]
+
+
+def test_dry_run_shows_the_summary(typed: Callable[..., Result]) -> None:
+    result = typed(RECOMMENDED + TINY_PROBLEM + TINY_NAMES, "--dry-run")
+    assert result.code == 0, result.err
+    assert "Your answers" in result.out
+    assert "4.0" not in result.out
+    assert list(Path().iterdir()) == []
+
+
+def test_summary_shows_the_words_of_a_choice(keys: PipeInput, command: Command) -> None:
+    keys.send_text(RECOMMENDED + ENTER * 9 + "y" + ENTER + ENTER * 4)
+    result = command("new", "--dry-run", "--template", str(REPOSITORY))
+    assert result.code == 0, result.err
+    assert "Expected cost of a decision" in result.out
+    assert "None yet" not in result.out
+
+
+def test_command_line_of_several_lines_is_one_line(typed: Callable[..., Result]) -> None:
+    edited = ENTER * 4 + "n" + ENTER + "\rIt's \\ two lines." + FINISH
+    result = typed(RECOMMENDED + edited + TINY_NAMES + "y" + ENTER)
+    assert result.code == 0, result.err
+    line = result.out.partition("without questions:\n")[2].splitlines()[0]
+    shown = subprocess.run(
+        ["bash", "-c", f"printf '%s|' {line}"], check=True, capture_output=True, text=True
+    ).stdout
+    assert answers_of(Path("rain"))["problem_statement"] == "Predict whether it rains.\nIt's \\ two lines."
+    assert "problem_statement=Predict whether it rains.\nIt's \\ two lines.|" in shown
+
+
 def test_refused_answer_is_asked_again(typed: Callable[..., Result]) -> None:
-    cost = ENTER + CLEAR + "dear" + ENTER + CLEAR + "7.5" + ENTER + ENTER * 2 + "y"
-    result = typed(RECOMMENDED + cost + TINY_NAMES + "y")
+    cost = ENTER + CLEAR + "dear" + ENTER + CLEAR + "7.5" + ENTER + ENTER * 2 + "y" + ENTER
+    result = typed(RECOMMENDED + cost + TINY_NAMES + "y" + ENTER)
     assert result.code == 0, result.err
     assert answers_of(Path("rain"))["false_negative_cost"] == 7.5
 
 
 def test_default_that_will_not_do_is_not_offered(typed: Callable[..., Result]) -> None:
     names = CLEAR + "Pandas" + ENTER + "bamboo" + ENTER
-    result = typed(RECOMMENDED + TINY_PROBLEM + names + "y")
+    result = typed(RECOMMENDED + TINY_PROBLEM + names + "y" + ENTER)
     assert result.code == 0, result.err
     assert "taken, choose another" in result.out
     assert answers_of(Path("bamboo"))["project_slug"] == "bamboo"
 
 
 def test_given_answers_are_not_asked(typed: Callable[..., Result]) -> None:
-    problem = ENTER * 3 + "y"  # without the metric
-    result = typed(RECOMMENDED + problem + TINY_NAMES + "y", "--metric", "accuracy")
+    problem = ENTER * 3 + "y" + ENTER  # without the metric
+    result = typed(RECOMMENDED + problem + TINY_NAMES + "y" + ENTER, "--metric", "accuracy")
     assert result.code == 0, result.err
     assert answers_of(Path("rain"))["metric"] == "accuracy"
     assert result.err.count("accuracy weighs every mistake the same") == 1
@@ -119,7 +180,8 @@ def test_given_answers_are_not_asked(typed: Callable[..., Result]) -> None:
 def test_taken_destination_is_asked_for(typed: Callable[..., Result]) -> None:
     Path("rain").mkdir()
     Path("rain/mine.txt").write_text("mine")
-    result = typed(RECOMMENDED + TINY_PROBLEM + TINY_NAMES + "rain" + ENTER + CLEAR + "drizzle" + ENTER + "y")
+    places = "rain" + ENTER + CLEAR + "drizzle" + ENTER
+    result = typed(RECOMMENDED + TINY_PROBLEM + TINY_NAMES + places + "y" + ENTER)
     assert result.code == 0, result.err
     assert "is not empty" in result.out
     assert answers_of(Path("drizzle"))["project_slug"] == "rain"
@@ -127,7 +189,7 @@ def test_taken_destination_is_asked_for(typed: Callable[..., Result]) -> None:
 
 
 def test_no_at_the_summary_writes_nothing(typed: Callable[..., Result]) -> None:
-    result = typed(RECOMMENDED + TINY_PROBLEM + TINY_NAMES + "n")
+    result = typed(RECOMMENDED + TINY_PROBLEM + TINY_NAMES + "n" + ENTER)
     assert result.code == 1
     assert "Nothing was written." in result.out
     assert list(Path().iterdir()) == []
@@ -145,13 +207,13 @@ def test_no_at_the_summary_writes_nothing(typed: Callable[..., Result]) -> None:
 def test_stopping_at_a_prompt(typed: Callable[..., Result], until_stopped: str) -> None:
     result = typed(until_stopped)
     assert result.code == 130
-    assert "nothing was written" in result.err
+    assert result.err.strip() == "Stopped; nothing was written."
     assert list(Path().iterdir()) == []
 
 
 def test_command_line_makes_the_same_again(typed: Callable[..., Result], command: Command) -> None:
-    problem = CLEAR + 'it\'s $HOME; "rain"' + ENTER * 4 + "y"
-    first = typed(CUSTOMISE + problem + TINY_NAMES + "n" + CLEAR + "3" + ENTER + "y")
+    problem = CLEAR + 'it\'s $HOME; "rain"' + ENTER * 4 + "y" + ENTER
+    first = typed(CUSTOMISE + problem + TINY_NAMES + "n" + ENTER + CLEAR + "3" + ENTER + "y" + ENTER)
     assert first.code == 0, first.err
     line = first.out.partition("without questions:\n")[2].splitlines()[0]
     assert "project_name" not in line  # only what differs from the defaults
@@ -165,8 +227,9 @@ def test_command_line_makes_the_same_again(typed: Callable[..., Result], command
 
 
 def test_every_prompt_of_the_real_template(keys: PipeInput, command: Command) -> None:
-    problem = ENTER * 9 + "y"  # the domain, four texts, two costs, the metric, success; the statement is fine
-    keys.send_text(CUSTOMISE + problem + ENTER * 4 + DOWN + ENTER + "n" + ENTER * 2 + "y")
+    # The domain, four texts, two costs, the metric, success; the statement is fine.
+    problem = ENTER * 9 + "y" + ENTER
+    keys.send_text(CUSTOMISE + problem + ENTER * 4 + DOWN + ENTER + "n" + ENTER * 3 + "y" + ENTER)
     result = command("new", "--template", str(REPOSITORY))
     assert result.code == 0, result.err
     answers = answers_of(Path("flight-delay"))
@@ -242,7 +305,7 @@ def test_with_every_answer_given_no_terminal_is_needed(command: Command, tiny: P
         (["--set", "metrik=x"], "Did you mean metric? Allowed: prediction,"),
         (["--set", "zzz=x"], "--set zzz: there is no such question. Allowed"),
         (["--domain", "x"], "--domain: there is no such question"),
-        (["--set", "shout=x"], "shout is computed"),
+        (["--set", "shout=x"], "shout is computed from the other answers. Allowed: prediction,"),
         (["--metric", "acc"], "--metric: 'acc' is not one of: expected_cost, roc_auc, accuracy"),
         (["--set", "metric"], "write KEY=VALUE"),
         (["--set", "=x"], "write KEY=VALUE"),
@@ -418,13 +481,13 @@ def test_wizard_at_a_terminal(terminal: pexpect.spawn) -> None:
         terminal.send(ENTER)
     terminal.expect("Predict whether it rains")
     terminal.expect("Does this say it")
-    terminal.send("y")
+    terminal.send("y" + ENTER)
     for question in ("A name", "A slug"):
         terminal.expect(question)
         terminal.send(ENTER)
     terminal.expect("Your answers")
     terminal.expect("Make the project in")
-    terminal.send("y")
+    terminal.send("y" + ENTER)
     terminal.expect("The same again")
     terminal.expect("Next:")
     terminal.expect(pexpect.EOF)

@@ -110,6 +110,11 @@ def test_odd_destinations(name: str, tiny: Path, command: Command) -> None:
     assert answers_of(Path(name))["project_name"] == "Rain"
 
 
+def test_tilde_is_the_home(home: Path, tiny: Path, command: Command) -> None:
+    assert command("new", "~/x", "--yes", "--template", str(tiny)).code == 0
+    assert answers_of(home / "x")["project_name"] == "Rain"
+
+
 def test_symbolic_link_is_followed(tiny: Path, command: Command) -> None:
     Path("real").mkdir()
     Path("link").symlink_to("real")
@@ -287,6 +292,10 @@ def test_no_identity_is_invented(home: Path, tiny: Path, command: Command) -> No
     assert result.code == 0
     assert "git does not know who you are" in result.err
     assert git(Path("x"), "for-each-ref") == ""
+    commands = [line for line in result.err.splitlines() if line.startswith("  git ")]
+    assert len(commands) == 3
+    subprocess.run(["bash", "-e", "-c", "\n".join(commands)], check=True, cwd="/", capture_output=True)
+    assert git(Path("x"), "log", "--format=%s|%an|%ae") == "Start Rain|Your Name|you@example.com"
     assert answers_of(Path("x"))["project_name"] == "Rain"
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,10 +15,10 @@ from mlportfolio import __version__
 from mlportfolio.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mlportfolio.form import Form
-    from mlportfolio.interview import Wizard
+    from mlportfolio.interview import Given, Wizard
     from mlportfolio.project import Made
     from mlportfolio.source import Source
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 OWN_FLAGS = frozenset({"destination", "yes", "run", "dry_run", "as_json", "answers", "pairs", "template"})
 
 INTERRUPTED = 130
+WIDE = 110  # columns that the table of domains needs
 WINDOWS = os.name == "nt"
 
 _EXAMPLES = """\b
@@ -79,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     if "--json" in arguments:
         print(json.dumps({"error": message}))
     else:
-        print(f"Error: {message}", file=sys.stderr)
+        print(message if code == INTERRUPTED else f"Error: {message}", file=sys.stderr)
     return code
 
 
@@ -182,13 +183,13 @@ def new(  # noqa: PLR0913 - one parameter for each flag
         if not (asking or yes):
             interview.check_complete(given, questions, set(flags))
         wizard = interview.Wizard(questions) if asking else None
-        form, notes = interview.fill(found, given, wizard)
-        where = _place(destination, form, wizard)
-        if not as_json:
-            _say(notes)
-        if wizard and not dry_run and not wizard.confirms(form, where):
-            print("Nothing was written.")
-            raise typer.Exit(1)
+        with _ways_on(wizard, given, destination, set(flags), template):
+            form, notes = interview.fill(found, given, wizard)
+            where = _place(destination, form, wizard)
+            if not as_json:
+                _say(notes)
+            if wizard:
+                _confirm(wizard, form, where, dry_run=dry_run)
         message = f"Start {form.answers.get('project_name', where.name)}"
         made = project.make(form, where, message, dry_run=dry_run)
 
@@ -217,6 +218,33 @@ def _as_record(made: "Made", form: "Form", found: "Source", command: str) -> dic
         "template": {"url": found.url, "commit": found.commit},
         "version": __version__,
     }
+
+
+def _confirm(wizard: "Wizard", form: "Form", where: Path, *, dry_run: bool) -> None:
+    """Show the answers, and end here if they shall not be written."""
+    wizard.shows(form)
+    if not dry_run and not wizard.confirms(where):
+        print("Nothing was written.")
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _ways_on(
+    wizard: "Wizard | None",
+    given: "Mapping[str, Given]",
+    destination: str | None,
+    named: set[str],
+    template: str | None,
+) -> "Iterator[None]":
+    """Where the wizard is stopped, print the command that repeats the answers so far."""
+    from mlportfolio.interview import resuming  # noqa: PLC0415
+
+    try:
+        yield
+    except (KeyboardInterrupt, EOFError, typer.Exit):
+        if wizard and wizard.form and (line := resuming(wizard.form, given, destination, named, template)):
+            print(f"\nTo go on from here:\n  {line}")
+        raise
 
 
 def _at_terminal() -> bool:
@@ -323,12 +351,19 @@ def domains(
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
+    console = Console()
+    if not console.is_terminal or console.width < WIDE:
+        for slug, facts in offered.items():
+            print(slug)
+            for name, value in {**facts, "rows": f"{facts['rows']:,}"}.items():
+                print(f"  {name:{max(map(len, facts))}}  {value}")
+        return
     table = Table("domain", "problem", "task", "rows", "metric", "licence of the data")
     for slug, facts in offered.items():
         table.add_row(
             slug, facts["problem"], facts["task"], f"{facts['rows']:,}", facts["metric"], facts["licence"]
         )
-    Console().print(table)
+    console.print(table)
 
 
 def _domain(facts: dict[str, Any]) -> dict[str, Any]:

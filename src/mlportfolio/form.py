@@ -7,6 +7,7 @@ are used as they are, so that `mlportfolio new` and plain `copier copy` cannot d
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -117,10 +118,11 @@ class Form:
             key: value for key, value in self.answers.items() if value != self._defaults.get(key, MISSING)
         }
 
-    def question(self, key: str) -> Question:
-        """Copier's question, on the answers so far."""
+    def question(self, key: str, *, again: bool = False) -> Question:
+        """Copier's question, on the answers so far. To ask it `again`, the last answer is its default."""
+        answers = self._worker.answers
         return Question(
-            answers=self._worker.answers,
+            answers=replace(answers, last={key: answers.user[key]}) if again else answers,
             context=self._worker._render_context(),  # noqa: SLF001
             jinja_env=self._worker.jinja_env,
             settings=self._worker.settings,
@@ -175,6 +177,21 @@ class Form:
         except ValueError as error:
             raise UserError(_reason(error)) from error
         return value
+
+    def check_kind(self, key: str, raw: Any) -> None:
+        """Check the type and the choice, as far as they depend on no other answer.
+
+        Raises:
+            UserError: `raw` is of the wrong type, or not among the choices.
+        """
+        if not isinstance(self._questions[key].get("choices"), str):
+            _converted(self.question(key), raw)
+
+    def label(self, key: str) -> str | None:
+        """The words of the choice that was made; None where the question offers no choices."""
+        value = self.answers[key]
+        choices = self.question(key)._formatted_choices  # noqa: SLF001
+        return next((str(each.title) for each in choices if each.value == value), None)
 
     def accept(self, key: str, raw: Any) -> None:
         """Check an answer and keep it.

@@ -3,7 +3,8 @@
 import difflib
 import shlex
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,9 @@ def check_keys(given: Mapping[str, Given], questions: Mapping[str, Declared]) ->
         if key in asked:
             continue
         if key in questions:
-            raise UserError(f"{answer.where}: {key} is computed from the other answers; it cannot be given.")
+            raise UserError(
+                f"{answer.where}: {key} is computed from the other answers. Allowed: {', '.join(asked)}."
+            )
         close = difflib.get_close_matches(key, asked, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
         raise UserError(f"{answer.where}: there is no such question.{hint} Allowed: {', '.join(asked)}.")
@@ -105,7 +108,8 @@ def check_complete(given: Mapping[str, Given], questions: Mapping[str, Declared]
     if missing:
         flags = ", ".join(flag(each.key) if each.key in named else f"--set {each.key}=…" for each in missing)
         raise UserError(
-            f"There is no terminal to ask at, and these are missing: {flags}. Or take defaults with --yes."
+            f"Nothing is asked here (no terminal, or --json); these are missing: {flags}. "
+            "Or take defaults with --yes."
         )
 
 
@@ -123,7 +127,11 @@ def fill(
     form = Form(source)
     notes: list[str] = []
     said: set[str] = set()
+    for key, answer in given.items():
+        with _at(answer.where):
+            form.check_kind(key, answer.value)
     if wizard:
+        wizard.form = form
         wizard.begin()
     for key in form.keys:
         if not form.applies(key):
@@ -140,24 +148,36 @@ def fill(
             if not asked:
                 notes.append(fresh[0].text)
             elif not asked.keeps(fresh[0]):
-                asked.ask(form, key)
+                asked.ask(form, key, again=True)
     return form, notes
 
 
 def _take(form: Form, key: str, given: Given | None) -> None:
     """The given answer or the default, with the place to put it right if it is refused."""
-    try:
+    with _at(given.where if given else f"{key} (by default; give it with {flag(key)} or --set)"):
         if given:
             form.accept(key, given.value)
         else:
             form.accept_default(key)
+
+
+@contextmanager
+def _at(where: str) -> Iterator[None]:
+    """Say in a refusal where the answer came from."""
+    try:
+        yield
     except UserError as error:
-        where = given.where if given else f"{key} (by default; give it with {flag(key)} or --set)"
         raise UserError(f"{where}: {error}") from error
 
 
 class Wizard:
-    """Ask at the terminal, in the sections and the words of copier.yml."""
+    """Ask at the terminal, in the sections and the words of copier.yml.
+
+    Attributes:
+        form: What is being filled in; None before the first question.
+    """
+
+    form: Form | None = None
 
     def __init__(self, questions: Mapping[str, Declared]) -> None:
         from rich.console import Console  # noqa: PLC0415 - for terminals only
@@ -182,18 +202,21 @@ class Wizard:
         """Everything, but for the parts where the recommended ones are wanted."""
         return not self._skipped or self._questions[key].section != self._skipped
 
-    def ask(self, form: Form, key: str) -> None:
-        """Put the question with its advice and its default, until the answer is a good one."""
+    def ask(self, form: Form, key: str, *, again: bool = False) -> None:
+        """Put the question with its advice and its default, until the answer is a good one.
+
+        Asked `again`, it comes with the learner's own answer.
+        """
         self._head(self._questions[key].section)
-        question = form.question(key)
+        question = form.question(key, again=again)
         try:
             default = form.default(key)
         except UserError as error:
             self._say(f"What follows from your answers will not do: {error}")
             question.default = default = MISSING
-        if question.get_multiline() and default is not MISSING:
+        if question.get_multiline() and default is not MISSING and not again:
             self._console.print(f"\n{default}\n", style="italic", highlight=False, markup=False)
-            if self._put(questionary.confirm("Does this say it? (n: edit it)", default=True, qmark="?")):
+            if self._agrees("Does this say it? (n: edit it)"):
                 form.accept(key, default)
                 return
 
@@ -208,6 +231,10 @@ class Wizard:
         # A prompt cuts off what is wider than the terminal.
         lines = textwrap.wrap(structure["message"], self._console.width - 4)
         structure["message"] = "\n  ".join([*lines, ""])
+        if structure["type"] == "confirm":
+            structure["auto_enter"] = False  # or the Enter after it would answer the next question
+        if question.get_type_name() == "float" and "default" in structure:
+            structure["default"] = structure["default"].removesuffix(".0")
         if "validate" in structure:
             structure["validate"] = check  # the same validator, without copier's words around its own
         form.accept(key, questionary.unsafe_prompt([structure])[key])
@@ -230,8 +257,12 @@ class Wizard:
         self._say(str(problem))
         return check_destination(self._put(questionary.text("Where shall it go?", validate=check, qmark="?")))
 
-    def confirms(self, form: Form, destination: Path) -> bool:
-        """Show every answer, and ask whether to write the project."""
+    def confirms(self, destination: Path) -> bool:
+        """Ask whether to write the project."""
+        return self._agrees(f"Make the project in {destination}?")
+
+    def shows(self, form: Form) -> None:
+        """Show every answer."""
         from rich.table import Table  # noqa: PLC0415 - only here
         from rich.text import Text  # noqa: PLC0415
 
@@ -243,19 +274,13 @@ class Wizard:
             if self._questions[key].section != section:
                 section = self._questions[key].section
                 table.add_section()
-            shown = (
-                {True: "yes", False: "no", "": "-"}.get(value, value)
-                if isinstance(value, bool | str)
-                else value
-            )
-            table.add_row(
-                key.replace("_", " "), Text(f"{shown:g}" if isinstance(shown, float) else str(shown))
-            )
+            if isinstance(value, bool):
+                shown = "yes" if value else "no"
+            else:
+                shown = form.label(key) or _plain(value) or "-"
+            table.add_row(key.replace("_", " "), Text(shown))
         self._console.print()
         self._console.print(table)
-        return bool(
-            self._put(questionary.confirm(f"Make the project in {destination}?", default=True, qmark="?"))
-        )
 
     def _head(self, section: str) -> None:
         if section and section != self._section:
@@ -269,6 +294,9 @@ class Wizard:
         """The value of the line that is chosen."""
         return choices[self._put(questionary.select(message, list(choices), qmark="?"))]
 
+    def _agrees(self, message: str) -> bool:
+        return bool(self._put(questionary.confirm(message, default=True, qmark="?", auto_enter=False)))
+
     @staticmethod
     def _put(question: questionary.Question) -> Any:
         return question.unsafe_ask()
@@ -276,14 +304,41 @@ class Wizard:
 
 def command_line(form: Form, destination: str, named: set[str], template: str | None = None) -> str:
     """The command that makes the same project without asking: only what differs from the defaults."""
-    words = ["mlportfolio new", shlex.quote(destination), "--yes"]
+    return _command([_quoted(destination), "--yes"], form.changed, named, template)
+
+
+def resuming(
+    form: Form, given: Mapping[str, Given], destination: str | None, named: set[str], template: str | None
+) -> str | None:
+    """The command that begins with the answers so far and asks the rest; None where they are all defaults."""
+    later = {key: answer.value for key, answer in given.items() if key not in form.everything}
+    words = [_quoted(destination)] if destination else []
+    changed = form.changed | later
+    return _command(words, changed, named, template) if changed else None
+
+
+def _command(words: list[str], answers: Mapping[str, Any], named: set[str], template: str | None) -> str:
+    words = ["mlportfolio new", *words]
     if template:
-        words.append(f"--template={shlex.quote(template)}")
-    for key, value in form.changed.items():
+        words.append(f"--template={_quoted(template)}")
+    for key, value in answers.items():
         if key not in named:
-            words.append(f"--set {key}={shlex.quote(str(value))}")
+            words.append(f"--set {key}={_quoted(_plain(value))}")
         elif isinstance(value, bool):
             words.append(flag(key) if value else flag(f"no_{key}"))
         else:
-            words.append(f"{flag(key)}={shlex.quote(str(value))}")
+            words.append(f"{flag(key)}={_quoted(_plain(value))}")
     return " ".join(words)
+
+
+def _plain(value: Any) -> str:
+    """The value as one would type it: 4, not 4.0."""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def _quoted(text: str) -> str:
+    """The text for a shell, on one line even if it has several."""
+    if "\n" not in text:
+        return shlex.quote(text)
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    return f"$'{escaped}'"

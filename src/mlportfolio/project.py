@@ -47,7 +47,7 @@ def check_destination(name: str) -> Path:
     if not name:
         raise UserError("DESTINATION is empty; name a folder, or leave it out.")
     try:
-        path = Path(name).resolve()
+        path = Path(name).expanduser().resolve()
         taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
     except (RuntimeError, ValueError) as error:  # a link that leads back to itself; a NUL in the name
         raise UserError(f"{name!r} is no place to write to: {error}.") from error
@@ -205,12 +205,14 @@ def commit(made: Made, message: str, folder: Path | None = None) -> None:
     Without an identity git would make one up from the machine's name, and the history would carry it.
     """
     folder = folder or made.path
+    place = shlex.quote(str(made.path))
     for who in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
         if _git(folder, "-c", "user.useConfigOnly=true", "var", who).returncode:
             made.notes.append(
-                "git does not know who you are, so nothing is committed. Tell it with "
-                "`git config --global user.name` and `git config --global user.email`, then: "
-                f"git add --all && git commit -m {shlex.quote(message)}"
+                "git does not know who you are, so nothing is committed. Tell it, then commit:\n"
+                '  git config --global user.name "Your Name"\n'
+                "  git config --global user.email you@example.com\n"
+                f"  git -C {place} add --all && git -C {place} commit -m {shlex.quote(message)}"
             )
             return
     steps = {
