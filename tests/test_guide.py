@@ -10,7 +10,7 @@ from mlportfolio import guide
 from mlportfolio.source import domains
 from tests.conftest import REPOSITORY
 
-FACTS = {"known_later": ["departure delay", "arr_delay", "departure time"]}
+FACTS = {"known_later": ["departure delay", "arr_delay", "departure time", "air time"]}
 
 
 def said(key: str, **answers: Any) -> list[str]:
@@ -23,7 +23,7 @@ def said(key: str, **answers: Any) -> list[str]:
         ("Predicting house prices in Ames", "house prices"),
         ("boston-housing", "house prices"),
         ("MNIST digits", "MNIST"),
-        ("Titanic survival", "Titanic"),
+        ("Titanic survival", "the Titanic"),
         ("iris", "Iris"),
         ("Wine quality", "wine quality"),
         ("CIFAR-10", "CIFAR"),
@@ -72,12 +72,22 @@ def test_metric_against_costs(metric: str, miss: float, alarm: float, speaks: bo
         ("decision_time", "when it arrives"),
         ("decision_time", "once the customer has churned"),
         ("decision_time", "at the departure time"),
+        ("decision_time", "two hours after departure"),
+        ("decision_time", "at departure"),
+        ("decision_time", "after takeoff"),
+        ("decision_time", "after take-off"),
+        ("decision_time", "on arrival"),
+        ("decision_time", "during the flight"),
+        ("decision_time", "one day later"),
+        ("decision_time", "after landing on the same day"),
+        ("prediction", "lateness from departure delays"),
+        ("prediction", "lateness, given the air-time"),
         ("prediction", "lateness from the departure delay"),
         ("prediction", "the class, given arr_delay"),
     ],
 )
 def test_known_too_late(key: str, answer: str) -> None:
-    assert said(key, **{key: answer}) == ["known too late"]
+    assert said(key, **{key: answer}) == [f"known too late: {key}"]
 
 
 @pytest.mark.parametrize(
@@ -86,12 +96,39 @@ def test_known_too_late(key: str, answer: str) -> None:
         ("decision_time", "two hours before the scheduled departure"),
         ("decision_time", "an hour before the departure time"),
         ("decision_time", "a day before it arrives"),
+        ("decision_time", "at closing time of the desk"),
+        ("decision_time", "when the working day ends"),
+        ("decision_time", "at 18:00 on the day of departure"),
+        ("decision_time", "once the inbound aircraft has landed"),
+        ("prediction", "whether a flight that departs after 18:00 arrives late"),
+        ("prediction", "lateness from the scheduled departure time"),
         ("prediction", "whether the flight is late"),
         ("success", "nobody is stranded after landing"),
     ],
 )
 def test_known_in_time(key: str, answer: str) -> None:
     assert said(key, **{key: answer}) == []
+
+
+def test_one_more_says_little() -> None:
+    [remark] = guide.remarks({"project_name": "Titanic"}, "project_name")
+    assert remark.text.startswith("Many portfolios are about the Titanic already, so one more says little")
+
+
+def test_prediction_and_decision_time_are_questioned_each() -> None:
+    topics = said("prediction", prediction="given arr_delay") + said(
+        "decision_time", decision_time="on arrival"
+    )
+    assert len(set(topics)) == 2
+
+
+def test_other_words_than_the_domains() -> None:
+    facts = {"problem": {"prediction": "whether it rains", "decision_time": "at nine"}}
+    [remark] = guide.remarks({"facts": facts, "prediction": "whether it snows"}, "prediction")
+    assert "the code predicts whether it rains, as it can be known at nine" in remark.text
+    assert list(guide.remarks({"facts": facts, "prediction": "Whether  it rains."}, "prediction")) == []
+    [again] = guide.remarks({"facts": facts, "decision_time": "at ten"}, "decision_time")
+    assert again.topic == remark.topic
 
 
 @pytest.mark.parametrize("domain", domains(REPOSITORY))

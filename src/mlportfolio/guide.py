@@ -13,7 +13,7 @@ WORN_OUT = {
     "house prices": r"(house|housing|home) (sale )?prices?|(boston|california) housing",
     "MNIST": r"mnist|handwritten digits?",
     "CIFAR": r"cifar(-?100?)?",
-    "Titanic": r"titanic",
+    "the Titanic": r"titanic",
     "Iris": r"iris",
     "wine quality": r"wine quality|quality of wines?",
     "penguins": r"penguins?",
@@ -33,10 +33,23 @@ METRICS_BLIND_TO_COSTS = {
 }
 
 # Words that set a moment later than the decision: "after landing", "when it arrives", "once they have paid".
-_TOO_LATE = re.compile(
-    r"\b(after|once|when|as soon as|at|upon)\b[^,;.]{0,40}?"
-    r"\b(land|arriv|happen|end|complet|finish|clos|churn|default|fail|return|paid|deliver|discharg|over\b|known)\w*",
-    re.IGNORECASE,
+# What follows a clock time is no such moment: "departs after 18:00".
+_EVENTS = (
+    r"(land(s|ed|ing)?\b|arriv|happen|end(s|ed|ing)?\b|complet|finish|clos|churn|default|fail|return|paid"
+    r"|deliver|discharg|over\b|known|fact\b"
+)
+_TOO_LATE = {
+    "prediction": rf"\b(after|once|when|as soon as|upon)\b(?!\s*\d)[^,;.]{{0,40}}?\b{_EVENTS})\w*",
+    "decision_time": rf"\b(after|once|when|as soon as|at|upon|on|following)\b(?!\s*\d)[^,;.]{{0,40}}?"
+    rf"\b{_EVENTS}|depart|take[ -]?off|took off)\w*"
+    r"|\bduring (the|its|a) (flight|journey|trip|stay|loan|event)\b"
+    r"|\b(minute|hour|day|night|week|month|year)s? (later|afterwards)\b",
+}
+
+# Whose moments these are, if not those of the case that is decided about: "at closing time of the desk".
+_OTHERS = (
+    r"(desk|office|shop|counter|shift|booking|check-?in|day|morning|evening|week|month|quarter|year|inbound"
+    r"|incoming|previous|earlier|passengers?)\b"
 )
 
 
@@ -60,6 +73,7 @@ def remarks(answers: Mapping[str, Any], key: str) -> Iterator[Remark]:
     yield from _worn_out(answers, key)
     yield from _blind_metric(answers, key)
     yield from _known_too_late(answers, key)
+    yield from _not_the_domains(answers, key)
 
 
 def _worn_out(answers: Mapping[str, Any], key: str) -> Iterator[Remark]:
@@ -71,7 +85,7 @@ def _worn_out(answers: Mapping[str, Any], key: str) -> Iterator[Remark]:
             yield Remark(
                 key,
                 f"worn out: {name}",
-                f"Many portfolios are about {name} already, so it says little about you. "
+                f"Many portfolios are about {name} already, so one more says little about you. "
                 "A domain that you know something about gives an interview more to talk about.",
             )
 
@@ -89,20 +103,51 @@ def _blind_metric(answers: Mapping[str, Any], key: str) -> Iterator[Remark]:
 
 
 def _known_too_late(answers: Mapping[str, Any], key: str) -> Iterator[Remark]:
-    if key not in {"prediction", "decision_time"}:
+    if key not in _TOO_LATE:
         return
     # "two hours before the departure time" is in time: what follows "before" sets no later moment.
     text = re.sub(r"\b(before|prior to|ahead of)\b[^,;.]*", "", str(answers[key]), flags=re.IGNORECASE)
     named = (word for word in (answers.get("facts") or {}).get("known_later", ()) if _mentions(text, word))
-    phrase = _TOO_LATE.search(text)
-    if late := next(named, phrase[0] if phrase else None):
+    phrases = (
+        found[0]
+        for found in re.finditer(_TOO_LATE[key], text, re.IGNORECASE)
+        if found[0].casefold().endswith(("later", "afterwards")) or not _is_anothers(text, found)
+    )
+    if late := next(named, None) or next(phrases, None):
         yield Remark(
             key,
-            "known too late",
+            f"known too late: {key}",
             f'"{late}" becomes known only later. It may be what is predicted, but neither what it is '
             "predicted from nor the moment at which the prediction is needed.",
         )
 
 
+def _is_anothers(text: str, found: re.Match[str]) -> bool:
+    after = rf"( time)?( of)?( the| a| its)? {_OTHERS}"
+    return bool(
+        re.search(rf"\b{_OTHERS}", found[0], re.IGNORECASE)
+        or re.match(after, text[found.end() :], re.IGNORECASE)
+    )
+
+
 def _mentions(text: str, word: str) -> bool:
-    return re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE) is not None
+    """Whether the text holds the word or its plural, however it is joined: air time, air-time, air_time."""
+    pattern = r"[\s_-]+".join(map(re.escape, re.split(r"[\s_-]+", word)))
+    return re.search(rf"(?<!scheduled )(?<!planned )\b{pattern}s?\b", text, re.IGNORECASE) is not None
+
+
+def _not_the_domains(answers: Mapping[str, Any], key: str) -> Iterator[Remark]:
+    if key not in _TOO_LATE:
+        return
+    own = (answers.get("facts") or {}).get("problem") or {}
+    if own and _bare(answers[key]) != _bare(own[key]):
+        yield Remark(
+            key,
+            "not the domain's",
+            f"Reword freely, but the data and the features stay those of the domain: the code predicts "
+            f"{own['prediction']}, as it can be known {own['decision_time']}.",
+        )
+
+
+def _bare(text: object) -> str:
+    return " ".join(str(text).casefold().strip(" .").split())
