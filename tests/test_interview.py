@@ -433,7 +433,7 @@ def test_ratio_in_the_statement(miss: str, alarm: str, words: str, command: Comm
 def test_costs_and_titles_as_they_were_given(command: Command) -> None:
     result = command(
         "new", "x", "--yes", "--template", str(REPOSITORY), "--false-negative-cost=1234567",
-        "--false-positive-cost=0.25", "--project-name=Ann’s flights – New York", "--decision=rebook | wait",  # noqa: RUF001
+        "--false-positive-cost=0.25", "--project-name=Ann’s flights – New York", "--decision=rebook | wait.",  # noqa: RUF001
     )  # fmt: skip
     assert result.code == 0, result.err
     problem = next(Path("x/src").glob("*/problem.py"))
@@ -441,9 +441,10 @@ def test_costs_and_titles_as_they_were_given(command: Command) -> None:
     readme = Path("x/README.md").read_text()
     assert "costs 1234567 when it misses" in readme
     assert "0.25 when it acts" in readme
+    assert "decides rebook | wait. The model" in Path("x/docs/model_card.md").read_text()
     page = Path("x/docs/problem.md").read_text()
     assert "| 1234567, for" in page
-    assert r"| rebook \| wait |" in page
+    assert r"| rebook \| wait. |" in page
     ruff = Path(sys.executable).with_name("ruff")
     for arguments in (["check"], ["format", "--check"]):
         done = subprocess.run(

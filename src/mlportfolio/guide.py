@@ -97,8 +97,8 @@ def _blind_metric(answers: Mapping[str, Any], key: str) -> Iterator[Remark]:
         yield Remark(
             key,
             "metric",
-            f"You said that a miss costs {miss / alarm:g} times a false alarm, but {answers['metric']} "
-            f"{blind}; expected_cost follows from your two costs.",
+            f"You said that a miss costs {round(miss / alarm, 2):.12g} times a false alarm, "
+            f"but {answers['metric']} {blind}; expected_cost follows from your two costs.",
         )
 
 
