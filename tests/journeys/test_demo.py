@@ -93,8 +93,12 @@ def test_without_uv_one_is_fetched_into_this_folder(
         assert found, name
         (tools / name).symlink_to(found)
     (tools / "python3").unlink()
+    # Not the environment that runs these tests: a machine's own Python is no virtual environment.
     python = subprocess.run(
-        ["python3", "-c", "import sys; print(sys.executable)"], capture_output=True, text=True, check=True
+        ["python3", "-c", "import sys; print(sys._base_executable)"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.strip()
     (tools / "python3").write_text(f'#!/bin/sh\nexec "{python}" "$@"\n')
     (tools / "python3").chmod(0o755)
