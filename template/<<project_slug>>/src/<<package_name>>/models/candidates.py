@@ -163,4 +163,5 @@ def fit_platt(raw: NDArray[np.float64], y: NDArray[np.int8]) -> Platt:
     """Fit the calibration to scores (n,) and outcomes (n,) of rows that the model has not learned from."""
     # C so large that it does not shrink: there are only two numbers to learn.
     line = LogisticRegression(C=1e6).fit(logit(raw)[:, None], y)
-    return Platt(float(line.coef_[0, 0]), float(line.intercept_[0]))
+    # Rounded, as the solver's last digits depend on how busy its threads are, and the model's version on these two.
+    return Platt(round(float(line.coef_[0, 0]), 6), round(float(line.intercept_[0]), 6))
