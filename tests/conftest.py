@@ -1,6 +1,7 @@
 """What all tests share: a home of their own, the command in this process, and a small template."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,11 @@ from xdist.scheduler import LoadScopeScheduling
 from mlportfolio import cli
 
 REPOSITORY = Path(__file__).parents[1]
+
+# Whoever starts these tests in the background has them ignore signals that the command is tested with.
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 hypothesis.settings.register_profile("here", database=None, deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("here")

@@ -317,6 +317,7 @@ def test_rollback_puts_the_champion_before_back(
 ) -> None:
     """With other parameters a second champion is trained and registered; then the first one comes back."""
     champion = copy / "artifacts/champion/manifest.json"
+    shutil.rmtree(champion.parent)  # the copy has a registry of its own, and nothing in it yet
     assert stage(finished_project, copy, outside, "gate")[0] == 0
     code, output = stage(finished_project, copy, outside, "rollback")
     assert code == 1
