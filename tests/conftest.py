@@ -138,8 +138,6 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {name: value for name, value in ours.items() if name not in foreign} | {
         "GIT_CONFIG_GLOBAL": str(settings),
         "GIT_CONFIG_NOSYSTEM": "1",
-        # Two trainings at once on the same cores: threads that wait must not spin.
-        "OMP_WAIT_POLICY": "passive",
     }
 
 

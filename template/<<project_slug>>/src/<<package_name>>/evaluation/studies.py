@@ -67,7 +67,8 @@ class Studies:
         """Return calibrated probabilities of the rows `judge_on`, of a quick fit to the rows `fit_on`."""
         y = self.data.y
         check_on = Rows(x[calibrate_on], y[calibrate_on])
-        model = fit_boosting(Rows(x[fit_on][::EVERY], y[fit_on][::EVERY]), check_on, self.params)
+        stop_on = Rows(check_on.x[::EVERY], check_on.y[::EVERY])
+        model = fit_boosting(Rows(x[fit_on][::EVERY], y[fit_on][::EVERY]), stop_on, self.params)
         return fit_platt(score(model, check_on.x), check_on.y)(score(model, x[judge_on]))
 
     def by_split(self, x: FloatMatrix) -> NDArray[np.float64]:
@@ -195,8 +196,8 @@ class Studies:
         x, y = self.data.x[train][::EVERY], self.data.y[train][::EVERY]
         times = round(problem.FALSE_NEGATIVE_COST / problem.FALSE_POSITIVE_COST)
         repeated = np.repeat(np.arange(len(y)), np.where(y == 1, max(times, 1), 1))
-        check_on = Rows(self.data.x[validation], self.data.y[validation])
-        model = fit_boosting(Rows(x[repeated], y[repeated]), check_on, self.params)
+        stop_on = Rows(self.data.x[validation][::EVERY], self.data.y[validation][::EVERY])
+        model = fit_boosting(Rows(x[repeated], y[repeated]), stop_on, self.params)
         return score(model, self.data.x[self.data.rows("test")])
 
     def recent_half(self) -> NDArray[np.float64]:
