@@ -3,8 +3,8 @@
     python benchmarks/pipeline.py [--rounds N] [--write]
 
 The first round also tunes, as a learner's first run does; the later ones find tuned parameters. Beside it,
-one fit of the boosting with threads that wait asleep, spinning shortly (the project's setting), and spinning as
-GNU's OpenMP does by itself, in turn, on a quiet machine and with a second process that keeps one core busy.
+one fit of the boosting with threads that wait asleep, spinning shortly (as the project sets it), and spinning
+as GNU's OpenMP does by itself, in turn, on a quiet machine and with a second process that keeps one core busy.
 """
 
 import argparse
@@ -112,7 +112,7 @@ def stage_table(rounds: list[dict[str, float]], tests: float) -> str:
 
 
 def fit(project: Path, spins: str, *, busy: bool) -> float:
-    """Return the seconds of one fit whose threads spin so often before they sleep, beside a busy process or not."""
+    """Return the seconds of one fit with a way of waiting, beside a busy process or not."""
     rival = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if busy else None
     try:
         done = subprocess.run(
