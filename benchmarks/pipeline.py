@@ -3,8 +3,8 @@
     python benchmarks/pipeline.py [--rounds N] [--write]
 
 The first round also tunes, as a learner's first run does; the later ones find tuned parameters. Beside it,
-one fit of the boosting with threads that wait asleep, spin shortly (as the project sets it), and spin as GNU's
-OpenMP does by itself, in turn, on a quiet machine and with a second process that keeps one core busy.
+one fit of the boosting with threads that wait asleep, spin shortly (as the project sets it), and spin as
+GNU's OpenMP does by itself, in turn, on a quiet machine and with a second process that keeps one core busy.
 """
 
 import argparse
