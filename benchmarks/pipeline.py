@@ -22,7 +22,7 @@ import results
 
 OURS = Path(sys.executable).parent / "mlportfolio"
 LIMITS = {"data": 8, "run": 120, "make test": 90}  # seconds, on two cores
-SPINS = {"none": "0", "the project's": "10000", "GNU's": "300000"}  # GOMP_SPINCOUNT
+SPINS = {"none": "0", "the project's": "1000", "GNU's": "300000"}  # GOMP_SPINCOUNT
 FIT = """
 import sys, time
 from pathlib import Path

@@ -1,3 +1,10 @@
 """One command makes a measured machine-learning portfolio project from a clear problem statement."""
 
-__version__ = "0.1.0"
+
+def __getattr__(name: str) -> str:
+    """`__version__`, read where it is asked for: the command's --help does without."""
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415
+
+        return version("mlportfolio")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from mlportfolio import __version__
 from mlportfolio.errors import UserError
 
 if TYPE_CHECKING:
@@ -86,6 +85,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's own form of a callback
     if wanted:
+        from mlportfolio import __version__  # noqa: PLC0415
+
         print(f"mlportfolio {__version__}")
         raise typer.Exit
 
@@ -206,6 +207,7 @@ def new(  # noqa: PLR0913 - one parameter for each flag
 
 def _as_record(made: "Made", form: "Form", found: "Source", command: str) -> dict[str, Any]:
     """What was made, for programs."""
+    from mlportfolio import __version__  # noqa: PLC0415
     from mlportfolio.pipeline import headline  # noqa: PLC0415
 
     return {
