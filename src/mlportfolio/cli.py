@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from mlportfolio.source import Source
 
 # Parameters of `new` itself. Every other one is named after the question that it answers.
-OWN_FLAGS = frozenset({"destination", "yes", "run", "dry_run", "as_json", "answers", "pairs", "template"})
+OWN_FLAGS = frozenset(
+    {"destination", "yes", "run", "dry_run", "as_json", "answers", "pairs", "template", "version"}
+)
 
 INTERRUPTED = 130
 WIDE = 110  # columns that the table of domains needs
@@ -44,6 +46,10 @@ app = typer.Typer(
     add_completion=False,
 )
 
+Template = Annotated[
+    str | None, typer.Option(metavar="PATH_OR_URL", help="Another template than this package's own.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Answer = Annotated[str | None, typer.Option(metavar="TEXT", show_default=False)]
 
 
@@ -107,9 +113,9 @@ class _QuestionHelp(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Take the words from copier.yml, and list the questions that have no flag."""
-        from mlportfolio.source import declared, own_path  # noqa: PLC0415
+        from mlportfolio.source import own_questions  # noqa: PLC0415
 
-        questions = {key: each for key, each in declared(own_path()).items() if not each.computed}
+        questions = {key: each for key, each in own_questions().items() if not each.computed}
         for parameter in self.params:
             if question := questions.pop(parameter.name or "", None):
                 choices = f" [{'|'.join(question.choices)}]" if question.choices else ""
@@ -141,8 +147,9 @@ def new(  # noqa: PLR0913 - one parameter for each flag
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Answer any question; may be repeated."),
     ] = None,
-    template: Annotated[
-        str | None, typer.Option(metavar="PATH_OR_URL", help="Another template than this package's own.")
+    template: Template = None,
+    version: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="A release of the template; the newest if left out.")
     ] = None,
     domain: Answer = None,
     decision_maker: Answer = None,
@@ -175,7 +182,7 @@ def new(  # noqa: PLR0913 - one parameter for each flag
     if run:
         pipeline.check_make()
     flags = {key: value for key, value in ctx.params.items() if key not in OWN_FLAGS}
-    with project.stop_signals(), source.open_template(template) as found:
+    with project.stop_signals(), source.open_template(template, version) as found:
         from mlportfolio import interview  # noqa: PLC0415 - with copier and questionary, most of a second
 
         questions = source.declared(found.path)
@@ -335,12 +342,63 @@ def _next_steps(made: "Made", *, ran: bool) -> None:
 
 
 @app.command()
+def update(  # noqa: PLR0913 - one parameter for each flag
+    project: Annotated[
+        Path, typer.Argument(help="The project; the working directory if left out.", show_default=False)
+    ] = Path(),
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, conflicts too; touch nothing.")
+    ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION", help="A release, or `current` to change answers only; else the newest."
+        ),
+    ] = None,
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change an answer on the way; may be repeated."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Take defaults for new questions.")] = False,
+    as_json: AsJson = False,
+    template: Template = None,
+) -> None:
+    """Bring a newer template into a project, its owner's work intact."""
+    from mlportfolio import interview  # noqa: PLC0415
+    from mlportfolio import project as projects  # noqa: PLC0415
+    from mlportfolio import update as updates  # noqa: PLC0415
+
+    projects.leave_foreign_repository()
+    with projects.stop_signals():
+        ours = updates.read_project(project)
+        undone = updates.recover(ours.path)
+        updates.check_ready(ours)
+        with updates.releases_of(ours, template) as releases:
+            target = to or releases.newest
+            given = interview.from_flags({}, pairs or ())
+            asking = _at_terminal() and not (yes or as_json)
+            with updates.planned(ours, releases, target, given, ask=asking) as plan:
+                if not as_json:
+                    if undone:
+                        _say(["An earlier update was stopped in the middle; what it had begun is undone."])
+                    print(plan.table())
+                    sys.stdout.flush()
+                if not dry_run:
+                    updates.apply(plan)
+                if as_json:
+                    print(json.dumps(plan.record() | {"dry_run": dry_run}))
+                elif not dry_run:
+                    print(plan.next_steps())
+    if plan.conflicts:
+        raise typer.Exit(1)
+
+
+@app.command()
 def domains(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
-    template: Annotated[
-        str | None, typer.Option(metavar="PATH_OR_URL", help="Another template than this package's own.")
-    ] = None,
+    as_json: AsJson = False,
+    template: Template = None,
 ) -> None:
     """List the domains: problem, task, rows, metric, licence."""
     from mlportfolio import source  # noqa: PLC0415

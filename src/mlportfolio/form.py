@@ -16,12 +16,11 @@ from copier._settings import SettingsModel
 from copier._template import Template
 from copier._types import MISSING
 from copier._user_data import AnswersMap, Question
-from copier._vcs import get_repo
 
 from mlportfolio.errors import UserError
 from mlportfolio.source import Source
 
-__all__ = ["MISSING", "Form", "cloned"]
+__all__ = ["MISSING", "Form"]
 
 _WORDS = {
     "bool": "true or false",
@@ -53,28 +52,6 @@ def _worker(template: Template, destination: Path, answers: dict[str, Any]) -> W
     )
     worker.__dict__["template"] = template
     return worker
-
-
-@contextmanager
-def cloned(url: str) -> Iterator[tuple[Path, str | None]]:
-    """The folder and the version of a template behind a git URL, at its latest release.
-
-    Raises:
-        UserError: `url` is neither a folder nor something that git can clone.
-    """
-    if not get_repo(url):
-        raise UserError(f"There is no template at {url}: neither a folder nor a git repository.")
-    template = Template(url=url)
-    try:
-        try:
-            path, commit = template.local_abspath, template.commit
-        except Exception as error:
-            reason = getattr(error, "stderr", "") or str(error)
-            last = reason.strip().splitlines()[-1] if reason.strip() else type(error).__name__
-            raise UserError(f"git cannot clone {url}: {last}", exit_code=1) from error
-        yield path, commit
-    finally:
-        template._cleanup()  # noqa: SLF001
 
 
 class Form:
@@ -205,6 +182,10 @@ class Form:
         except UserError:
             self._defaults[key] = MISSING  # so the answer differs from it
         self._worker.answers.user[key] = value
+
+    def is_owned(self, name: str) -> bool:
+        """Whether a file, by its path in the project, belongs to the owner once it is there."""
+        return bool(self._worker.match_skip(Path(name)))
 
     def render(self, destination: Path) -> None:
         """Write the project into `destination`, a folder that is empty or not there yet.

@@ -128,7 +128,7 @@ def fill(
     notes: list[str] = []
     said: set[str] = set()
     for key, answer in given.items():
-        with _at(answer.where):
+        with refused_at(answer.where):
             form.check_kind(key, answer.value)
     if wizard:
         wizard.form = form
@@ -154,7 +154,7 @@ def fill(
 
 def _take(form: Form, key: str, given: Given | None) -> None:
     """The given answer or the default, with the place to put it right if it is refused."""
-    with _at(given.where if given else f"{key} (by default; give it with {flag(key)} or --set)"):
+    with refused_at(given.where if given else f"{key} (by default; give it with {flag(key)} or --set)"):
         if given:
             form.accept(key, given.value)
         else:
@@ -162,7 +162,7 @@ def _take(form: Form, key: str, given: Given | None) -> None:
 
 
 @contextmanager
-def _at(where: str) -> Iterator[None]:
+def refused_at(where: str) -> Iterator[None]:
     """Say in a refusal where the answer came from."""
     try:
         yield

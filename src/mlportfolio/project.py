@@ -15,26 +15,15 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mlportfolio.errors import UserError
+from mlportfolio.releases import BINDINGS
 
 if TYPE_CHECKING:
     from mlportfolio.form import Form
 
-# Set by git for its hooks: with them, every git command here would work on somebody else's repository.
-_GIT_BINDINGS = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_DIR",
-    "GIT_INDEX_FILE",
-    "GIT_NAMESPACE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_WORK_TREE",
-)
-
 
 def leave_foreign_repository() -> None:
     """Forget the repository whose hook this command may have been started from."""
-    for name in _GIT_BINDINGS:
+    for name in BINDINGS:
         os.environ.pop(name, None)
 
 
@@ -101,7 +90,7 @@ def staged(destination: Path) -> Iterator[Path]:
     try:
         folder.mkdir(parents=True)
         yield folder
-        with _uninterrupted():
+        with uninterrupted():
             for number in _stopped:
                 _stop(number)
             if there:
@@ -110,7 +99,7 @@ def staged(destination: Path) -> Iterator[Path]:
                 destination.parent.mkdir(parents=True, exist_ok=True)
                 folder.rename(destination)
     finally:
-        with _uninterrupted():
+        with uninterrupted():
             shutil.rmtree(workshop, ignore_errors=True)
 
 
@@ -129,7 +118,7 @@ def _fill(destination: Path, workshop: Path, folder: Path) -> None:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
+def uninterrupted() -> Iterator[None]:
     """Hold signals back for the moment in which half a project could be left."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:

@@ -1,18 +1,31 @@
 """Where the template comes from, and what it declares: its questions and its domains."""
 
+import json
 import os
 import re
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from mlportfolio import __version__
 from mlportfolio.errors import UserError
+from mlportfolio.releases import (
+    CONTENT,
+    VERSION,
+    GitError,
+    check_git,
+    git,
+    history,
+    is_bare,
+    is_checkout,
+    order,
+)
 
-PACKAGED = Path(__file__).parent / "_template"
+BUNDLE = Path(__file__).parent / "template.bundle"
 
 
 @dataclass(frozen=True)
@@ -42,36 +55,194 @@ class Declared:
     advice: str
 
 
+class Releases:
+    """Every version of a template, in a bare repository of our own.
+
+    Attributes:
+        url: The address that a project records; None where there is none that holds on other machines.
+        versions: What is released, oldest first, as `v1.2.3`.
+    """
+
+    def __init__(self, repository: Path, url: str | None, place: str) -> None:
+        self._repository = repository
+        self._place = place
+        self.url = url
+        tags = git(repository, "tag", "--list").splitlines()
+        self.versions = sorted((tag for tag in tags if VERSION.fullmatch(tag)), key=order)
+
+    @property
+    def newest(self) -> str:
+        """The latest release.
+
+        Raises:
+            UserError: There is none.
+        """
+        if not self.versions:
+            raise UserError(
+                f"{self._place} has no release: no tag, and no version in pyproject.toml.", exit_code=1
+            )
+        return self.versions[-1]
+
+    def resolve(self, wanted: str) -> str:
+        """A version (`1.2.3` or `v1.2.3`) or a commit, as a project records it.
+
+        Raises:
+            UserError: There is no such thing here.
+        """
+        for name in (wanted, f"v{wanted}"):
+            if name in self.versions:
+                return name
+        with suppress(GitError):
+            git(self._repository, "rev-parse", "--verify", "--quiet", f"{_described(wanted)}^{{commit}}")
+            return wanted
+        raise UserError(
+            f"{self._place} has no version {wanted}; it has {', '.join(self.versions) or 'none'}."
+        )
+
+    def is_newer(self, version: str, than: str) -> bool:
+        """Whether one version comes after another, in their numbers or, of commits, in the history.
+
+        Raises:
+            UserError: One of them is not here.
+        """
+        if VERSION.fullmatch(version) and VERSION.fullmatch(than):
+            return order(version) > order(than)
+        names = [self.resolve(each) for each in (than, version)]
+        old, new = (git(self._repository, "rev-parse", f"{_described(name)}^{{commit}}") for name in names)
+        return old != new and git(self._repository, "merge-base", old, new) == old
+
+    def at(self, wanted: str) -> Source:
+        """The template as it was at a version or commit, in a folder that lasts while the releases are open.
+
+        Raises:
+            UserError: There is no such version, or no template in it.
+        """
+        version = self.resolve(wanted)
+        folder = self._repository.parent / f"at-{version}"
+        if not folder.exists():
+            folder.mkdir()
+            index = {"GIT_INDEX_FILE": str(folder) + ".index", "GIT_WORK_TREE": str(folder)}
+            where = f"--git-dir={self._repository}"
+            git(folder, where, "read-tree", _described(version), environment=index)
+            git(folder, where, "checkout-index", "--all", "--quiet", environment=index)
+        return Source(_with_questions(folder), self.url, version)
+
+
 @contextmanager
-def open_template(wanted: str | None = None) -> Iterator[Source]:
+def open_template(wanted: str | None = None, version: str | None = None) -> Iterator[Source]:
     """Find the template: `wanted` (a folder or a git URL), else MLPORTFOLIO_TEMPLATE, else our own.
 
+    A folder is taken as it is, unless a version is named. Of everything else it is the newest release.
+
     Raises:
-        UserError: There is no template there.
+        UserError: There is no template there, or no such version.
     """
-    wanted = wanted or os.environ.get("MLPORTFOLIO_TEMPLATE")
-    if not wanted:
-        yield _own()
-    elif (path := Path(wanted)).is_dir():
-        yield _checkout(path.resolve())
-    else:
-        from mlportfolio.form import cloned  # noqa: PLC0415 - copier takes most of a second to import
-
-        with cloned(wanted) as (path, commit):
-            yield Source(_with_questions(path), portable_url(wanted), commit)
+    folder = _folder(wanted)
+    if folder and not version:
+        yield _checkout(folder)
+        return
+    with open_releases(wanted) as releases:
+        yield releases.at(version or releases.newest)
 
 
-def own_path() -> Path:
-    """The template that this package carries, or that of the checkout it runs from."""
-    for folder in (PACKAGED, *Path(__file__).resolve().parents):
+@contextmanager
+def open_releases(wanted: str | None = None) -> Iterator[Releases]:
+    """Find every version of the template: of `wanted`, else of MLPORTFOLIO_TEMPLATE, else of our own.
+
+    Raises:
+        UserError: There is no template there, or git is missing, too old, or cannot reach it.
+    """
+    wanted = _wanted(wanted)
+    folder = _folder(wanted)
+    with _plain_git_errors(), TemporaryDirectory(prefix="mlportfolio-") as name:
+        check_git()
+        repository = Path(name, "template.git")
+        if folder:
+            if not is_checkout(folder):
+                raise UserError(f"{_with_questions(folder)} is no git repository, so it has no versions.")
+            origin, url, place = str(folder), _checkout_url(folder), str(folder)
+        elif wanted:
+            from copier._vcs import get_repo  # noqa: PLC0415 - copier takes most of a second to import
+
+            # Of ssh and the like only git can say whether somebody answers there.
+            origin = get_repo(wanted) or wanted
+            if not get_repo(wanted) and "://" not in wanted:
+                raise UserError(f"There is no template at {wanted}: neither a folder nor a git repository.")
+            url, place = portable_url(wanted), wanted
+        else:
+            origin, url, place = str(BUNDLE), own_url(), f"This mlportfolio ({__version__})"
+        try:
+            # A folder's objects are used where they are.
+            shared = ["--shared"] if folder else []
+            git(Path(name), "clone", "--bare", "--quiet", *shared, "--", origin, repository)
+        except GitError as error:
+            raise UserError(f"git cannot clone {origin}: {error}.", exit_code=1) from error
+        if not git(repository, "tag", "--list", "v*"):
+            for release in history(repository):
+                git(repository, "update-ref", f"refs/tags/{release.tag}", release.commit)
+        yield Releases(repository, url, place)
+
+
+@contextmanager
+def _plain_git_errors() -> Iterator[None]:
+    try:
+        yield
+    except GitError as error:
+        raise UserError(f"{str(error)[:1].upper()}{str(error)[1:]}.", exit_code=1) from error
+
+
+def own_url() -> str | None:
+    """The address of this package's own template.
+
+    It is the git URL that the package was installed from, or the origin of the checkout that it runs from, or
+    the repository that its metadata name.
+    """
+    from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415 - not for --help
+
+    try:
+        package = distribution("mlportfolio")
+    except PackageNotFoundError:
+        return None
+    # https://packaging.python.org/en/latest/specifications/direct-url/
+    installed = json.loads(package.read_text("direct_url.json") or "{}")
+    if installed.get("vcs_info", {}).get("vcs") == "git":
+        return portable_url(installed["url"])
+    if folder := _own_checkout():
+        return _checkout_url(folder)
+    links = (link.partition(", ") for link in package.metadata.get_all("Project-URL") or [])
+    return next((url for label, _, url in links if label == "Repository"), None)
+
+
+def own_questions() -> dict[str, "Declared"]:
+    """The questions of our own template, for --help."""
+    with open_template() as found:
+        return declared(found.path)
+
+
+def _wanted(wanted: str | None) -> str | None:
+    return wanted or os.environ.get("MLPORTFOLIO_TEMPLATE") or None
+
+
+def _folder(wanted: str | None) -> Path | None:
+    """The folder that is meant, where one is."""
+    if not (wanted := _wanted(wanted)):
+        return _own_checkout()
+    path = Path(wanted).expanduser()
+    return path.resolve() if path.is_dir() and not is_bare(path) else None
+
+
+def _own_checkout() -> Path | None:
+    """The checkout that this package runs from; None where it is installed.
+
+    Raises:
+        UserError: It is neither.
+    """
+    if BUNDLE.is_file():
+        return None
+    for folder in Path(__file__).resolve().parents:
         if (folder / "copier.yml").is_file():
             return folder
     raise UserError("This installation of mlportfolio holds no template. Install it again.", exit_code=1)
-
-
-def _own() -> Source:
-    path = own_path()
-    return Source(path, _published_url()) if path == PACKAGED else _checkout(path)
 
 
 def _checkout(path: Path) -> Source:
@@ -79,9 +250,22 @@ def _checkout(path: Path) -> Source:
     _with_questions(path)
     if not (path / ".git").exists():
         return Source(path)
-    changed = _git(path, "status", "--porcelain", "--", "copier.yml", "template")
-    commit = _git(path, "describe", "--tags", "--always") if changed == "" else None
-    return Source(path, portable_url(_git(path, "remote", "get-url", "origin") or ""), commit or None)
+    changed = _asked(path, "status", "--porcelain", "--", "copier.yml", "template")
+    commit = _version_here(path) if changed == "" else None
+    return Source(path, _checkout_url(path), commit)
+
+
+def _version_here(path: Path) -> str | None:
+    """The release that the last commit equals, as far as projects are concerned; else the commit."""
+    with suppress(GitError):
+        for release in reversed(history(path)):
+            if _asked(path, "diff", "--quiet", release.commit, "HEAD", "--", *CONTENT) is not None:
+                return release.tag
+    return _asked(path, "describe", "--tags", "--always") or None
+
+
+def _checkout_url(path: Path) -> str | None:
+    return portable_url(_asked(path, "remote", "get-url", "origin") or "")
 
 
 def _with_questions(path: Path) -> Path:
@@ -90,25 +274,18 @@ def _with_questions(path: Path) -> Path:
     return path
 
 
-def _git(path: Path, *arguments: str) -> str | None:
+def _asked(path: Path, *arguments: str) -> str | None:
     """What git prints, or None where git is missing or refuses."""
     try:
-        done = subprocess.run(["git", "-C", path, *arguments], capture_output=True, text=True, check=False)
-    except OSError:
+        return git(path, *arguments)
+    except GitError:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _published_url() -> str | None:
-    from importlib.metadata import PackageNotFoundError, metadata  # noqa: PLC0415 - not for --help
-
-    try:
-        links = metadata("mlportfolio").get_all("Project-URL") or []
-    except PackageNotFoundError:
-        return None
-    return next(
-        (url for label, _, url in (link.partition(", ") for link in links) if label == "Repository"), None
-    )
+def _described(version: str) -> str:
+    """The commit in what `git describe` prints: `v0.2.0-3-gabc1234` is abc1234."""
+    found = re.fullmatch(r".+-\d+-g([0-9a-f]{4,})", version)
+    return found[1] if found else version
 
 
 def portable_url(url: str) -> str | None:
@@ -116,7 +293,7 @@ def portable_url(url: str) -> str | None:
     if re.match(r"(git@[\w.-]+:|g[hl]:)", url):
         return url
     parts = urlsplit(url)
-    if parts.scheme.removeprefix("git+") not in {"http", "https", "ssh", "git"}:
+    if parts.scheme.removeprefix("git+") not in {"http", "https", "ssh", "git", "file"}:
         return None
     login, _, host = parts.netloc.rpartition("@")
     user = login.partition(":")[0] if parts.scheme.endswith("ssh") else ""  # ssh://git@… names no secret
