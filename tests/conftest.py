@@ -196,3 +196,95 @@ def content_of(folder: Path, *but: str) -> dict[str, tuple[bytes, int]]:
         and not (name := path.relative_to(folder).as_posix()).startswith(".git/")
         and name not in but
     }
+
+
+QUESTIONS = """\
+_subdirectory: template
+_skip_if_exists: [docs/problem.md, data/, params.json]
+# --- the problem ---
+domain: {type: str, choices: [rain, snow], default: rain, help: "Which domain?"}
+threshold: {type: float, default: 0.5, help: "From which probability on?"}
+# --- the names ---
+project_name: {type: str, default: Rain, help: A name}
+project_slug: {type: str, default: "{{ project_name | lower }}", help: A slug}
+package_name: {type: str, default: "{{ project_slug | replace('-', '_') }}", help: A package}
+# --- the parts ---
+container: {type: bool, default: true, help: "A container?"}
+"""
+CODE = "".join(f"def step_{n}(rows):\n    return rows[{n}:]\n\n\n" for n in range(12))
+
+
+def write(folder: Path, files: dict[str, str | None]) -> None:
+    """Write texts to files below a folder; None removes one."""
+    for name, text in files.items():
+        path = folder / name
+        if text is None:
+            path.unlink()
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def git_in(folder: Path, *arguments: str) -> str:
+    """What git prints, in a folder."""
+    done = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def commit_all(folder: Path, message: str, tag: str | None = None) -> None:
+    """Commit what is there, and tag it."""
+    git_in(folder, "add", "--all")
+    git_in(folder, "commit", "--quiet", "--message", message)
+    if tag:
+        git_in(folder, "tag", tag)
+
+
+@pytest.fixture
+def released(home: Path, tmp_path: Path) -> Path:
+    """A template's repository with three releases: files come, change and go, and a question is new."""
+    folder = tmp_path / "released"
+    folder.mkdir()
+    git_in(folder, "init", "--quiet", "--initial-branch=main")
+    tree = "template/"
+    package = f"{tree}src/{{{{ package_name }}}}/"
+    write(
+        folder,
+        {
+            "copier.yml": QUESTIONS,
+            f"{tree}{{{{ _copier_conf.answers_file }}}}.jinja": "{{ _copier_answers | to_nice_yaml }}",
+            f"{tree}README.md.jinja": "# {{ project_name }}\n\nAbout {{ domain }}.\n\n## Run\n\n`make run`\n\n## Result\n\n-\n",
+            f"{tree}.gitignore": "/artifacts/\n",
+            f"{package}steps.py": CODE,
+            f"{package}problem.py.jinja": "DOMAIN = '{{ domain }}'\nTHRESHOLD = {{ threshold }}\n",
+            f"{package}old.py": "OLD = 1\n",
+            f"{tree}sql/features.sql": "SELECT a\nFROM t\nWHERE a > 0\nORDER BY a\n",
+            f"{tree}docs/problem.md.jinja": "From {{ threshold }} on we act.\n",
+            f"{tree}data/raw.csv": "a,b\n1,2\n",
+            f"{tree}{{% if container %}}Dockerfile{{% endif %}}": "FROM scratch\n",
+        },
+    )
+    commit_all(folder, "First", "v0.1.0")
+    write(
+        folder,
+        {
+            f"{package}steps.py": CODE.replace("rows[3:]", "rows[3:][::-1]"),
+            f"{package}old.py": None,
+            f"{package}new.py": "NEW = 2\n",
+            f"{tree}sql/features.sql": "SELECT a\nFROM t\nWHERE a > 0 AND a < 9\nORDER BY a\n",
+            f"{tree}docs/problem.md.jinja": "Above {{ threshold }} we act.\n",
+            f"{tree}data/raw.csv": "a,b\n1,3\n",
+        },
+    )
+    commit_all(folder, "Second", "v0.2.0")
+    write(
+        folder,
+        {
+            "copier.yml": QUESTIONS
+            + 'region: {type: str, default: "{{ domain }}land", help: "Which region?"}\n',
+            f"{package}problem.py.jinja": "DOMAIN = '{{ domain }}'\nTHRESHOLD = {{ threshold }}\nREGION = '{{ region }}'\n",
+            f"{package}steps.py": CODE.replace("rows[3:]", "rows[3:][::-1]").replace("step_9(", "last_step("),
+        },
+    )
+    commit_all(folder, "Third", "v0.3.0")
+    return folder

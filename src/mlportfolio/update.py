@@ -8,10 +8,10 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -347,6 +347,7 @@ class _Merge:
         # With the owner's commit as its parent only what is new need be taken over.
         commit = self._commit(tree, head)
         changes = self._changes(head, commit, conflicts)
+        self._check_free((each.path for each in changes if each.kind == "added"), files)
         return Plan(
             self._project,
             version,
@@ -460,6 +461,23 @@ class _Merge:
         }
         found |= dict.fromkeys(conflicts, "conflict")
         return [Change(name, kind, conflicts.get(name, "")) for name, kind in sorted(found.items())]
+
+    def _check_free(self, names: Iterable[str], files: set[str]) -> None:
+        """Make sure that nothing which git ignores stands where a new file goes: git would overwrite it.
+
+        Raises:
+            UserError: Something does.
+        """
+        for name in names:
+            for part in (name, *map(str, PurePosixPath(name).parents)):
+                place = self._project.path / part
+                is_folder = place.is_dir() and not place.is_symlink()
+                if os.path.lexists(place) and part not in files and not (is_folder and part != name):
+                    raise UserError(
+                        f"{part} is in the way of a new file of the template, and not committed; "
+                        "move it away, then update.",
+                        exit_code=1,
+                    )
 
 
 # Nobody reads these commits.
