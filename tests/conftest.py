@@ -211,6 +211,8 @@ package_name: {type: str, default: "{{ project_slug | replace('-', '_') }}", hel
 # --- the parts ---
 container: {type: bool, default: true, help: "A container?"}
 """
+README = "# {{ project_name }}\n\nAbout {{ domain }}.\n\n## Run\n\n`make run`\n\n## Result\n\n-\n"
+PROBLEM = "DOMAIN = '{{ domain }}'\nTHRESHOLD = {{ threshold }}\n"
 CODE = "".join(f"def step_{n}(rows):\n    return rows[{n}:]\n\n\n" for n in range(12))
 
 
@@ -253,10 +255,10 @@ def released(home: Path, tmp_path: Path) -> Path:
         {
             "copier.yml": QUESTIONS,
             f"{tree}{{{{ _copier_conf.answers_file }}}}.jinja": "{{ _copier_answers | to_nice_yaml }}",
-            f"{tree}README.md.jinja": "# {{ project_name }}\n\nAbout {{ domain }}.\n\n## Run\n\n`make run`\n\n## Result\n\n-\n",
+            f"{tree}README.md.jinja": README,
             f"{tree}.gitignore": "/artifacts/\n",
             f"{package}steps.py": CODE,
-            f"{package}problem.py.jinja": "DOMAIN = '{{ domain }}'\nTHRESHOLD = {{ threshold }}\n",
+            f"{package}problem.py.jinja": PROBLEM,
             f"{package}old.py": "OLD = 1\n",
             f"{tree}sql/features.sql": "SELECT a\nFROM t\nWHERE a > 0\nORDER BY a\n",
             f"{tree}docs/problem.md.jinja": "From {{ threshold }} on we act.\n",
@@ -282,7 +284,7 @@ def released(home: Path, tmp_path: Path) -> Path:
         {
             "copier.yml": QUESTIONS
             + 'region: {type: str, default: "{{ domain }}land", help: "Which region?"}\n',
-            f"{package}problem.py.jinja": "DOMAIN = '{{ domain }}'\nTHRESHOLD = {{ threshold }}\nREGION = '{{ region }}'\n",
+            f"{package}problem.py.jinja": PROBLEM + "REGION = '{{ region }}'\n",
             f"{package}steps.py": CODE.replace("rows[3:]", "rows[3:][::-1]").replace("step_9(", "last_step("),
         },
     )

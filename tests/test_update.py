@@ -302,11 +302,12 @@ def stopped(path: Path, monkeypatch: pytest.MonkeyPatch, before: str) -> None:
             raise Killed
         return real(folder, *arguments, **more)  # type: ignore[arg-type]
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(update, "git", dies)
-        ours = update.read_project(path)
-        with update.releases_of(ours) as known, update.planned(ours, known, known.newest) as plan:
+    ours = update.read_project(path)
+    with update.releases_of(ours) as known, update.planned(ours, known, known.newest) as plan:
+        monkeypatch.setattr(update, "git", dies)
+        with pytest.raises(Killed):
             update.apply(plan)
+    monkeypatch.setattr(update, "git", real)
 
 
 def test_an_update_killed_in_the_middle_is_undone_by_the_next(
