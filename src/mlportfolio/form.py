@@ -8,14 +8,17 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from copier._main import Worker
 from copier._settings import SettingsModel
 from copier._template import Template
 from copier._types import MISSING
 from copier._user_data import AnswersMap, Question
+from jinja2.sandbox import SandboxedEnvironment
 
 from mlportfolio.errors import UserError
 from mlportfolio.source import Source
@@ -39,6 +42,36 @@ class _Worker(Worker):
         answers = super()._answers_to_remember()
         return answers if self.template.url else {k: v for k, v in answers.items() if k != "_src_path"}
 
+    def _sync_git_index_executable_bit(self, dst_relpath: Path, src_mode: int) -> None:
+        """Nothing: no index knows a file that is new, and copier would start git for each of them."""
+
+
+# What was read and compiled of a template, for the next project made from it while it is open.
+_templates: WeakKeyDictionary[Source, Template] = WeakKeyDictionary()
+
+
+def _template(source: Source) -> Template:
+    if not (template := _templates.get(source)):
+        template = Template(url=source.url or "")
+        # A plain folder, even if it is a git checkout: copier would clone it.
+        template.__dict__.update(vcs=None, local_abspath=source.path, commit=source.commit)
+        worker = _worker(template, Path(), {})
+        template.__dict__["jinja_env"] = _remembering(worker.jinja_env)
+        _templates[source] = template
+    return template
+
+
+def _remembering(jinja: SandboxedEnvironment) -> SandboxedEnvironment:
+    """Let an environment keep what it compiles: copier compiles the same file names again and again."""
+    compiled = lru_cache(maxsize=4096)(jinja.from_string)
+
+    def from_string(source: Any) -> Any:
+        jinja.preprocess(source)  # by this copier's own tag, `yield`, learns that something new begins
+        return compiled(source)
+
+    jinja.from_string = from_string  # type: ignore[method-assign, assignment]
+    return jinja
+
 
 def _worker(template: Template, destination: Path, answers: dict[str, Any]) -> Worker:
     # The learner's own copier settings are left out: they would change defaults from one machine to the next.
@@ -51,6 +84,8 @@ def _worker(template: Template, destination: Path, answers: dict[str, Any]) -> W
         quiet=True,
     )
     worker.__dict__["template"] = template
+    if jinja := template.__dict__.get("jinja_env"):
+        worker.__dict__["jinja_env"] = jinja
     return worker
 
 
@@ -63,9 +98,8 @@ class Form:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        # A plain folder, even if it is a git checkout: copier would clone it.
-        self._template = Template(url=source.url or "")
-        self._template.__dict__.update(vcs=None, local_abspath=source.path, commit=source.commit)
+        with self._mistakes():
+            self._template = _template(source)
         self._worker = _worker(self._template, Path(), {})
         self._worker.answers = AnswersMap()
         with self._mistakes():

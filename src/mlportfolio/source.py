@@ -69,6 +69,7 @@ class Releases:
         self.url = url
         tags = git(repository, "tag", "--list").splitlines()
         self.versions = sorted((tag for tag in tags if VERSION.fullmatch(tag)), key=order)
+        self._sources: dict[str, Source] = {}
 
     @property
     def newest(self) -> str:
@@ -117,15 +118,17 @@ class Releases:
         Raises:
             UserError: There is no such version, or no template in it.
         """
-        version = self.resolve(wanted)
-        folder = self._repository.parent / f"at-{version}"
-        if not folder.exists():
-            folder.mkdir()
-            index = {"GIT_INDEX_FILE": str(folder) + ".index", "GIT_WORK_TREE": str(folder)}
-            where = f"--git-dir={self._repository}"
-            git(folder, where, "read-tree", _described(version), environment=index)
-            git(folder, where, "checkout-index", "--all", "--quiet", environment=index)
-        return Source(_with_questions(folder), self.url, version)
+        if wanted not in self._sources:
+            version = self.resolve(wanted)
+            folder = self._repository.parent / f"at-{version}"
+            if not folder.exists():
+                folder.mkdir()
+                index = {"GIT_INDEX_FILE": str(folder) + ".index", "GIT_WORK_TREE": str(folder)}
+                where = f"--git-dir={self._repository}"
+                git(folder, where, "read-tree", _described(version), environment=index)
+                git(folder, where, "checkout-index", "--all", "--quiet", environment=index)
+            self._sources[wanted] = Source(_with_questions(folder), self.url, version)
+        return self._sources[wanted]
 
 
 @contextmanager
