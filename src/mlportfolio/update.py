@@ -72,6 +72,7 @@ class Plan:
         project: The project as it is.
         version: The version that it will have.
         changes: What happens to each file that is touched.
+        edits: What the owner has changed against the version that the project has.
         kept: Files that the template would have changed or removed, and that stay as the owner has them: why.
         new_answers: Questions that the project had not answered, with the answers they have now.
         repository: Where the merge was made; it lasts as long as the plan.
@@ -82,6 +83,7 @@ class Plan:
     project: Project
     version: str
     changes: list[Change]
+    edits: list[Change]
     kept: dict[str, str]
     new_answers: dict[str, Any]
     repository: Path
@@ -177,7 +179,8 @@ def read_project(path: Path) -> Project:
             "so nothing can be compared with it."
         )
     answers = {key: value for key, value in content.items() if not key.startswith("_")}
-    return Project(real, answers, version, content.get("_src_path"))
+    url = content.get("_src_path")
+    return Project(real, answers, version, url if isinstance(url, str) else None)
 
 
 @contextmanager
@@ -189,10 +192,27 @@ def releases_of(project: Project, wanted: str | None = None) -> Iterator[Release
     Raises:
         UserError: They cannot be reached.
     """
-    if not wanted and not os.environ.get("MLPORTFOLIO_TEMPLATE") and project.url and project.url != own_url():
-        wanted = project.url
-    with open_releases(wanted) as releases:
+    with open_releases(address(project.url, wanted)) as releases:
         yield releases
+
+
+def address(recorded: str | None, wanted: str | None = None) -> str | None:
+    """Where the template's versions are, for `open_releases`, if a project records that address."""
+    if not wanted and not os.environ.get("MLPORTFOLIO_TEMPLATE") and recorded and recorded != own_url():
+        return recorded
+    return wanted
+
+
+def check_committed(project: Project) -> None:
+    """Make sure that there is something to merge with.
+
+    Raises:
+        UserError: There is no commit yet.
+    """
+    try:
+        git(project.path, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    except GitError as error:
+        raise UserError(f"{project.path} has no commit yet; commit what is there, then update.") from error
 
 
 def check_ready(project: Project) -> None:
@@ -201,10 +221,7 @@ def check_ready(project: Project) -> None:
     Raises:
         UserError: There is no commit yet, there are changes that are not committed, or a merge is under way.
     """
-    try:
-        git(project.path, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    except GitError as error:
-        raise UserError(f"{project.path} has no commit yet; commit what is there, then update.") from error
+    check_committed(project)
     if changed := git(project.path, "status", "--porcelain").splitlines():
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise UserError(
@@ -241,7 +258,10 @@ def planned(
             before = _form(releases.at(project.version), project.answers)
             after = _form(releases.at(version), project.answers, given or {}, ask=ask)
             before.render(folder / "before")
-            after.render(folder / "after")
+            if version == project.version and after.everything == before.everything:
+                shutil.copytree(folder / "before", folder / "after", symlinks=True)
+            else:
+                after.render(folder / "after")
             merge = _Merge(project, folder, after)
             plan = merge.run(version)
         except GitError as error:
@@ -333,6 +353,8 @@ class _Merge:
         head = git(path, "rev-parse", "HEAD")
         files = self._files(head)
         self._leave_what_is_owned(files)
+        if ANSWERS in files:  # it may name another address than ours, which is no edit of the owner's
+            (self._folder / "before" / ANSWERS).write_bytes(git_bytes(path, "show", f"{head}:{ANSWERS}"))
         base = self._commit(self._tree("before"))
         theirs = self._commit(self._tree("after"), base)
         ours = self._commit(f"{head}^{{tree}}", base)
@@ -347,11 +369,13 @@ class _Merge:
         # With the owner's commit as its parent only what is new need be taken over.
         commit = self._commit(tree, head)
         changes = self._changes(head, commit, conflicts)
+        edits = [each for each in self._changes(base, head) if each.path != ANSWERS]
         self._check_free((each.path for each in changes if each.kind == "added"), files)
         return Plan(
             self._project,
             version,
             changes,
+            edits,
             dict(sorted(self._kept.items())),
             {},
             self._repository,
@@ -450,10 +474,11 @@ class _Merge:
         ]
         return conflicts, b"".join(entry + b"\0" for entry in unmerged)
 
-    def _changes(self, head: str, commit: str, conflicts: Mapping[str, str]) -> list[Change]:
+    def _changes(self, before: str, after: str, conflicts: Mapping[str, str] | None = None) -> list[Change]:
+        conflicts = conflicts or {}
         kinds = {"A": "added", "D": "removed"}
         words = git_bytes(
-            self._repository, "diff", "--name-status", "--no-renames", "-z", head, commit
+            self._repository, "diff", "--name-status", "--no-renames", "-z", before, after
         ).split(b"\0")
         found = {
             os.fsdecode(name): kinds.get(letter.decode(), "changed")
@@ -523,15 +548,20 @@ def apply(plan: Plan) -> None:
             raise UserError(f"{path} could not be written: {error}. It is as it was.", exit_code=1) from error
 
 
+def is_half_done(path: Path) -> bool:
+    """Whether an update of the project was killed in the middle."""
+    return _git_path(path, _JOURNAL).is_file()
+
+
 def recover(path: Path) -> bool:
     """Undo an update that was killed in the middle; whether there was one.
 
     Raises:
         UserError: A file was changed since, so that undoing the update would lose something.
     """
-    journal = _git_path(path, _JOURNAL)
-    if not journal.is_file():
+    if not is_half_done(path):
         return False
+    journal = _git_path(path, _JOURNAL)
     try:
         record = json.loads(journal.read_text())
         head, commit = record["head"], record["commit"]
