@@ -329,6 +329,22 @@ def test_an_update_killed_in_the_middle_is_undone_by_the_next(
     assert (rain / "src/rain/new.py").read_text() == "NEW = 2\n"
 
 
+def test_an_update_killed_when_all_is_written_is_undone(
+    command: Command, rain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files(rain)
+    stopped(rain, monkeypatch, "read-tree")
+    journal = (rain / ".git/mlportfolio-update").read_bytes()
+    assert update.recover(rain)
+    assert command("update", "rain").code == 0
+    after = files(rain)
+    assert after != before
+    (rain / ".git/mlportfolio-update").write_bytes(journal)
+    assert update.recover(rain)
+    assert files(rain) == before
+    assert git_in(rain, "status", "--porcelain") == ""
+
+
 CODE_SO_FAR = "def step_0(rows):\n    return rows[0:]\n"
 
 
