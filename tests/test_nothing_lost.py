@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from mlportfolio import cli
 from mlportfolio import project as projects
-
-from .conftest import commit_all, git_in
+from tests.conftest import commit_all, git_in
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,7 @@ import yaml
 from mlportfolio import project as projects
 from mlportfolio import releases, update
 from mlportfolio.errors import UserError
-
-from .conftest import Command, commit_all, git_in, write
+from tests.conftest import Command, commit_all, git_in, write
 
 STEPS = "src/rain/steps.py"
 
