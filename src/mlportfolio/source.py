@@ -26,6 +26,8 @@ from mlportfolio.releases import (
 )
 
 BUNDLE = Path(__file__).parent / "template.bundle"
+# Answers that name a project's files, so that nothing may change them later.
+FROZEN = ("project_slug", "package_name")
 
 
 @dataclass(frozen=True)
@@ -309,20 +311,37 @@ def read_yaml(path: Path) -> Any:
     Raises:
         UserError: The file is missing, unreadable or no YAML; the message says where.
     """
-    import yaml  # noqa: PLC0415 - not for --help
-
     try:
-        return yaml.load(path.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+        content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    return parse_yaml(content, str(path))
+
+
+def parse_yaml(content: bytes, where: str, *, foreign: bool = False) -> Any:
+    """The value of a YAML text that comes from `where`.
+
+    A `foreign` text is read by the loader that is slower, and that no depth of nesting can bring down.
+
+    Raises:
+        UserError: It is no UTF-8 or no YAML; the message says in which line.
+    """
+    import yaml  # noqa: PLC0415 - not for --help
+
+    loader = yaml.SafeLoader if foreign else getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return yaml.load(content.decode("utf-8"), loader)  # noqa: S506 - both loaders are safe
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start}).") from error
+        raise UserError(f"{where} is not UTF-8 text (byte {error.start}).") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise UserError(
-            f"{path}{where}: not valid YAML ({getattr(error, 'problem', None) or error})."
-        ) from error
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or error
+        raise UserError(f"{where}{line}: not valid YAML ({problem}).") from error
+    except RecursionError as error:
+        raise UserError(f"{where}: not valid YAML (nested too deep).") from error
+    except ValueError as error:  # a date or a number that cannot be
+        raise UserError(f"{where}: not valid YAML ({error}).") from error
 
 
 def declared(path: Path) -> dict[str, Declared]:

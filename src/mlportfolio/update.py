@@ -19,13 +19,12 @@ from mlportfolio.errors import UserError
 from mlportfolio.interview import Given, Wizard, check_keys, refused_at
 from mlportfolio.project import uninterrupted
 from mlportfolio.releases import VERSION, GitError, git, git_bytes, is_checkout
-from mlportfolio.source import Releases, Source, declared, open_releases, own_url, read_yaml
+from mlportfolio.source import FROZEN, Releases, Source, declared, open_releases, own_url, read_yaml
 
 if TYPE_CHECKING:
     from mlportfolio.form import Form
 
 ANSWERS = ".copier-answers.yml"
-FROZEN = ("project_slug", "package_name")
 CURRENT = "current"
 _JOURNAL = "mlportfolio-update"
 _YOURS = 2  # git's numbers for the sides of a conflict; 1 is their common ancestor
