@@ -1,4 +1,4 @@
-"""How long the command takes, beside copier's own and beside two well-known project generators.
+"""How long the command takes, beside copier's own and two well-known project generators.
 
     python benchmarks/cli.py [--rounds N] [--write] [--ccds-template FOLDER]
 
@@ -21,8 +21,11 @@ from time import perf_counter
 
 import results
 
+from mlportfolio import releases
+
 REPOSITORY = Path(__file__).parents[1]
 OURS = Path(sys.executable).parent
+FIRST = "0.1.0"
 OTHERS = {"ccds": "cookiecutter-data-science", "kedro": "kedro"}
 
 Words = list[str | Path]
@@ -64,16 +67,27 @@ def main() -> None:
                 "--example=n",
             ],
         }
-        releases = ", ".join(f"{OTHERS[name]} {released(path)}" for name, path in bins.items())
+        others = ", ".join(f"{OTHERS[name]} {released(path)}" for name, path in bins.items())
         intro = (
             f"{os.cpu_count()} cores, Python {platform.python_version()}, copier {version('copier')}, "
-            f"{releases}; median of {options.rounds} rounds, the commands of a table in turn. "
+            f"{others}; median of {options.rounds} rounds, the commands of a table in turn. "
             "`mlportfolio new` also makes the first commit; ccds and kedro render templates of their own, "
-            "with fewer files. Again: `python benchmarks/cli.py --write`."
+            f"with fewer files. Both updates go from release {FIRST} to the last commit. "
+            "Again: `python benchmarks/cli.py --write`."
         )
+        address = f"file://{history(work / 'history')}"
+        old = ["--template", address, "--version", FIRST]
+        subprocess.run(
+            [OURS / "mlportfolio", "new", work / "old", "--yes", *old], check=True, stdout=subprocess.DEVNULL
+        )
+        updates: dict[str, Words] = {
+            "mlportfolio update --yes": [OURS / "mlportfolio", "update", "ours", "--yes"],
+            "copier update --defaults": [OURS / "copier", "update", "--quiet", "--defaults", "copier"],
+        }
         tables = (
             table(helps, "copier --help", options.rounds, work),
             table(makes, "copier copy --defaults", options.rounds, work),
+            table(updates, "copier update --defaults", options.rounds, work, work / "old"),
         )
     report = "\n\n".join((intro, *tables))
     print(report)
@@ -104,8 +118,22 @@ def snapshot(folder: Path) -> Path:
     return folder
 
 
-def table(commands: dict[str, Words], reference: str, rounds: int, work: Path) -> str:
-    """Run every command `rounds` times in turn, and set its median beside that of `reference`."""
+def history(folder: Path) -> Path:
+    """The repository with its releases as tags, and its last commit as a later one."""
+    subprocess.run(["git", "clone", "--quiet", "--shared", REPOSITORY, folder], check=True)
+    for each in releases.history(REPOSITORY):
+        releases.git(folder, "tag", "--force", each.tag, each.commit)
+    releases.git(folder, "tag", "v99.0.0", "HEAD")
+    return folder
+
+
+def table(
+    commands: dict[str, Words], reference: str, rounds: int, work: Path, project: Path | None = None
+) -> str:
+    """Run every command `rounds` times in turn, and set its median beside that of `reference`.
+
+    With a project, each of the two updates gets a copy of its own.
+    """
     (work / ".gitconfig").write_text("[user]\nname = Bench\nemail = bench@example.org\n")
     environment = {**os.environ, "HOME": str(work), "DO_NOT_TRACK": "1", "KEDRO_DISABLE_TELEMETRY": "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else every start would compile every module anew
@@ -114,6 +142,9 @@ def table(commands: dict[str, Words], reference: str, rounds: int, work: Path) -
     for _ in range(rounds + 1):  # the first round fills the caches, and is dropped
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir()
+        if project:
+            for name in ("ours", "copier"):
+                shutil.copytree(project, out / name, symlinks=True)
         for name, words in commands.items():
             began = perf_counter()
             done = subprocess.run(
