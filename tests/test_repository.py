@@ -51,6 +51,9 @@ def test_commands_of_the_readme_are_accepted(line: str, command: Command) -> Non
     words = [word for word in line.split()[1:] if word not in {"--run", "--dry-run"}]
     if words[0] == "new":
         words.append("--dry-run")
+    if words[0] == "update":
+        assert command("new", "flight_delay", "--yes", "--version", "0.1.0").code == 0
+        words.append("flight_delay")
     result = command(*words)
     assert result.code == 0, result.err
     assert "flight_delay" in result.out
