@@ -147,9 +147,20 @@ class Form:
         if question.get_when():
             return True
         self._hidden.add(key)
-        if (value := question.get_default()) is not MISSING:
+        if (value := self._computed(question)) is not MISSING:
             self._worker.answers.user[key] = value
         return False
+
+    def _computed(self, question: Question) -> Any:
+        """The value of a question that is not asked; the same YAML is parsed once for all projects."""
+        default = question.default
+        if question.get_type_name() != "yaml" or not isinstance(default, str) or "UNSET" in default:
+            return question.get_default()
+        known = self._template.__dict__.setdefault("computed", {})
+        key = (question.var_name, question.render_value(default))
+        if key not in known:
+            known[key] = question.get_default()
+        return known[key]
 
     def accept_default(self, key: str) -> None:
         """Take the default.
