@@ -25,7 +25,7 @@ class BundleHook(BuildHookInterface[Any]):
         self._folder = TemporaryDirectory()
         bundle = Path(self._folder.name, BUNDLE)
         releases = _releases(root)
-        if (root / BUNDLE).is_file() and not releases.is_checkout(root):
+        if (root / "PKG-INFO").is_file():  # an sdist, even one that somebody keeps in a repository
             bundle = root / BUNDLE
         else:
             try:

@@ -12,16 +12,18 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 CONTENT = ("copier.yml", "template")
 OLDEST_GIT = (2, 31)
-VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+VERSION = re.compile(r"v?(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
 # Settings of the machine that would change what is stored.
 _NEUTRAL = (
     *("-c", "core.autocrlf=false", "-c", "core.excludesFile=", "-c", "core.attributesFile="),
     *("-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false", "-c", "gc.auto=0"),
+    *("-c", "core.useReplaceRefs=false", "-c", "safe.bareRepository=all", "-c", "i18n.commitEncoding=UTF-8"),
 )
 _AUTHOR = {
     f"GIT_{role}_{what}": value
@@ -108,12 +110,21 @@ def git_bytes(
             },
         )
     except FileNotFoundError as error:
-        raise GitError("git is not installed") from error
+        raise GitError(f"git is not installed; install git {_needed()} or newer") from error
+    except OSError as error:
+        raise GitError(f"git cannot be run: {error.strerror}") from error
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip()).decode("utf-8", "replace").splitlines()
-        reasons = [line for line in said if line.startswith(("fatal:", "error:"))] or said[-1:]
-        raise GitError(reasons[0].split(": ", 1)[-1] if reasons else f"git {arguments[0]} failed")
+        raise GitError(_reason(done.stderr.strip() or done.stdout.strip()) or f"git {arguments[0]} failed")
     return done.stdout
+
+
+def _reason(said: bytes) -> str:
+    lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
+    reasons = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
+    # Of a failing connection git says only that it failed; ssh has said why on the line before.
+    if reasons and "read from remote repository" in reasons[0]:
+        reasons = lines
+    return reasons[0].removeprefix("fatal: ").removeprefix("error: ").rstrip(".") if reasons else ""
 
 
 def check_git() -> None:
@@ -125,15 +136,22 @@ def check_git() -> None:
     said = git(Path.cwd(), "--version")
     found = re.search(r"(\d+)\.(\d+)", said)
     if found and (int(found[1]), int(found[2])) < OLDEST_GIT:
-        raise GitError(f"git {found[0]} is too old: {'.'.join(map(str, OLDEST_GIT))} is needed")
+        raise GitError(f"git {found[0]} is too old; install git {_needed()} or newer")
+
+
+def _needed() -> str:
+    return ".".join(map(str, OLDEST_GIT))
 
 
 def is_checkout(root: Path) -> bool:
-    """Whether a repository begins in `root`, not further up."""
-    try:
-        return Path(git(root, "rev-parse", "--show-toplevel")).resolve() == root.resolve()
-    except GitError:
+    """Whether a repository begins in `root`, not further up.
+
+    Raises:
+        GitError: One does, and git refuses to read it.
+    """
+    if not (root / ".git").exists():
         return False
+    return Path(git(root, "rev-parse", "--show-toplevel")).resolve() == root.resolve()
 
 
 def is_bare(root: Path) -> bool:
@@ -152,34 +170,61 @@ def history(root: Path) -> list[Release]:
             "this is a shallow clone, and the releases of the template are read from the history: "
             "run `git fetch --unshallow` first"
         )
-    # Of a merge only what it brought to the branch it was merged into.
-    log = git(root, "log", "--first-parent", "--reverse", "--format=%H %ct", "--", "pyproject.toml")
-    commits = [(commit, int(time)) for commit, time in (line.split() for line in log.splitlines())]
+    try:
+        git(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    except GitError:
+        return []  # no commit yet
+    _fetch_what_lacks(root)
     found: dict[str, Release] = {}
-    before = None
-    for (commit, time), text in zip(commits, _versions_of(root, [each for each, _ in commits]), strict=True):
-        if text and text != before and text not in found and _has_template(root, commit):
-            found[text] = Release(text, commit, time)
-        before = text
-    for line in git(root, "tag", "--merged", "HEAD", "--format=%(refname:short)").splitlines():
-        if VERSION.fullmatch(line) and line.startswith("v") and _has_template(root, line):
-            commit, time_text = git(root, "log", "-1", "--format=%H %ct", line).split()
-            found[line[1:]] = Release(line[1:], commit, int(time_text))
+    commits = _that_touch_the_version(root)
+    for (commit, time), version in zip(commits.items(), _versions_at(root, commits), strict=True):
+        # The first commit of a version is the release for good, though the version be set back and forth.
+        if version and version not in found and _has_template(root, commit):
+            found[version] = Release(version, commit, time)
+    for tag in git(root, "for-each-ref", "--merged=HEAD", "--format=%(refname)", "refs/tags/v*").splitlines():
+        name = tag.removeprefix("refs/tags/")
+        if VERSION.fullmatch(name) and _has_template(root, tag):
+            time_text, commit = git(root, "rev-list", "--max-count=1", "--timestamp", tag).split()
+            found[name[1:]] = Release(name[1:], commit, int(time_text))
     return sorted(found.values(), key=lambda each: order(each.version))
 
 
-def _versions_of(root: Path, commits: Iterable[str]) -> Iterator[str | None]:
-    for commit in commits:
-        try:
-            text = git(root, "show", f"{commit}:pyproject.toml")
-            version = tomllib.loads(text).get("project", {}).get("version")
-        except (GitError, tomllib.TOMLDecodeError):
-            version = None
-        yield version if version and VERSION.fullmatch(version) else None
+def _fetch_what_lacks(root: Path) -> None:
+    """Fetch at once what a partial clone lacks: read one by one, each file would be a way to the server."""
+    words = ("--objects", "--missing=print", "--first-parent", "HEAD", "--", "pyproject.toml")
+    lacking = [line[1:] for line in git(root, "rev-list", *words).splitlines() if line.startswith("?")]
+    if lacking:
+        git_bytes(root, "pack-objects", "--stdout", "--quiet", given="\n".join(lacking) + "\n")
+
+
+def _that_touch_the_version(root: Path) -> dict[str, int]:
+    """The commits of the branch that touch pyproject.toml, oldest first, and when they were made."""
+    # Of a merge only what it brought to the branch it was merged into.
+    words = ("--first-parent", "--reverse", "--timestamp", "HEAD", "--", "pyproject.toml")
+    lines = git(root, "rev-list", *words).splitlines()
+    return {commit: int(time) for time, commit in map(str.split, lines)}
+
+
+def _versions_at(root: Path, commits: Iterable[str]) -> Iterator[str | None]:
+    """The version in pyproject.toml at each commit; None where there is none that counts."""
+    names = [f"{commit}:pyproject.toml\n" for commit in commits]
+    printed = BytesIO(git_bytes(root, "cat-file", "--batch", given="".join(names)))
+    for _ in names:
+        about = printed.readline().split()
+        yield None if about[-1] == b"missing" else _version_in(printed.read(int(about[-1]) + 1))
+
+
+def _version_in(pyproject: bytes) -> str | None:
+    try:
+        project = tomllib.loads(pyproject.decode()).get("project")
+    except ValueError:
+        return None
+    version = project.get("version") if isinstance(project, dict) else None
+    return version if isinstance(version, str) and re.fullmatch(VERSION, f"v{version}") else None
 
 
 def _has_template(root: Path, commit: str) -> bool:
-    return len(git(root, "ls-tree", commit, *CONTENT).splitlines()) == len(CONTENT)
+    return len(git(root, "ls-tree", commit, "--", *CONTENT).splitlines()) == len(CONTENT)
 
 
 @contextmanager
@@ -193,16 +238,19 @@ def synthesized(root: Path, version: str) -> Iterator[Path]:
     Raises:
         GitError: The history is cut off, or lacks the current version.
     """
+    if not VERSION.fullmatch(f"v{version}"):
+        raise GitError(f"version {version} of pyproject.toml is not of the form X.Y.Z")
     with TemporaryDirectory() as folder:
         repository = Path(folder)
-        git(repository, "init", "--bare", "--quiet", "--initial-branch=main")
+        words = ("--bare", "--quiet", "--initial-branch=main", "--template=", "--object-format=sha1")
+        git(repository, "init", *words)
         if is_checkout(root):
             objects = git(root, "rev-parse", "--path-format=absolute", "--git-path", "objects")
+            (repository / "objects/info/alternates").write_text(objects + "\n")
             releases = history(root)
-            trees = [_content(root, repository, objects, each) for each in releases]
             if version not in {each.version for each in releases}:
                 raise GitError(f"version {version} of pyproject.toml is not in the history: commit it first")
-            (repository / "objects/info/alternates").write_text(objects + "\n")
+            trees = [_content(root, repository, each) for each in releases]
         else:
             releases = [Release(version, "", int(os.environ.get("SOURCE_DATE_EPOCH", "1577836800")))]
             trees = [_files(root, repository)]
@@ -220,16 +268,11 @@ def synthesized(root: Path, version: str) -> Iterator[Path]:
         yield repository
 
 
-def _content(root: Path, repository: Path, objects: str, release: Release) -> str:
+def _content(root: Path, repository: Path, release: Release) -> str:
     """The tree of a release: of its commit, what a project is made from."""
-    # Asked in the checkout: a partial clone fetches there what it lacks.
-    entries = git(root, "ls-tree", release.commit, *CONTENT)
-    return git(
-        repository,
-        "mktree",
-        given=entries + "\n",
-        environment={"GIT_ALTERNATE_OBJECT_DIRECTORIES": objects},
-    )
+    entries = git(root, "ls-tree", release.commit, "--", *CONTENT)
+    # A partial clone may not have them yet; it fetches what it lacks when the objects are packed.
+    return git(repository, "mktree", "--missing", given=entries + "\n")
 
 
 def _files(root: Path, repository: Path) -> str:
@@ -237,6 +280,11 @@ def _files(root: Path, repository: Path) -> str:
     index = {"GIT_INDEX_FILE": str(repository / "files.index"), "GIT_WORK_TREE": str(root)}
     git(root, f"--git-dir={repository}", "add", "--", *CONTENT, environment=index)
     return git(root, f"--git-dir={repository}", "write-tree", environment=index)
+
+
+def _quoted(path: Path) -> str:
+    """A path as git reads it from a list with colons between."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def write_bundle(root: Path, version: str, bundle: Path) -> None:
@@ -248,16 +296,16 @@ def write_bundle(root: Path, version: str, bundle: Path) -> None:
     with synthesized(root, version) as repository:
         refs = git(repository, "for-each-ref", "--format=%(objectname) %(refname)")
         head = git(repository, "rev-parse", "refs/heads/main")
-        checkout = is_checkout(root)
         pack = git_bytes(
-            # Asked in the checkout, as above.
-            root if checkout else repository,
-            # Nothing is taken over from how this machine happens to have stored its objects.
-            *("-c", "core.compression=6", "-c", "core.bigFileThreshold=512m"),
+            # Asked in the checkout: a partial clone knows where to fetch what it lacks.
+            root if is_checkout(root) else repository,
+            # Nothing is taken over from how this machine stored its objects, or stores others.
+            *("-c", "pack.compression=6", "-c", "core.bigFileThreshold=512m"),
+            *("-c", "pack.windowMemory=0", "-c", "pack.usePathWalk=false", "-c", "pack.useSparse=false"),
             *("pack-objects", "--stdout", "--revs", "--threads=1", "--no-reuse-delta", "--no-reuse-object"),
             *("--no-use-bitmap-index", "--window=10", "--depth=50", "--quiet"),
             given="\n".join({line.split()[0]: "" for line in refs.splitlines()}) + "\n",
-            environment={"GIT_ALTERNATE_OBJECT_DIRECTORIES": str(repository / "objects")},
+            environment={"GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(repository / "objects")},
         )
         # https://git-scm.com/docs/gitformat-bundle
         header = f"# v2 git bundle\n{head} HEAD\n{refs}\n\n"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from mlportfolio import __version__
 from mlportfolio.errors import UserError
@@ -96,8 +95,11 @@ class Releases:
             if name in self.versions:
                 return name
         with suppress(GitError):
-            git(self._repository, "rev-parse", "--verify", "--quiet", f"{_described(wanted)}^{{commit}}")
-            return wanted
+            commit = self._commit(wanted)
+            if commit.startswith(_described(wanted)):
+                return wanted
+            # A branch moves on; what is recorded must not.
+            return git(self._repository, "describe", "--tags", "--always", commit)
         raise UserError(
             f"{self._place} has no version {wanted}; it has {', '.join(self.versions) or 'none'}."
         )
@@ -110,9 +112,11 @@ class Releases:
         """
         if VERSION.fullmatch(version) and VERSION.fullmatch(than):
             return order(version) > order(than)
-        names = [self.resolve(each) for each in (than, version)]
-        old, new = (git(self._repository, "rev-parse", f"{_described(name)}^{{commit}}") for name in names)
-        return old != new and git(self._repository, "merge-base", old, new) == old
+        old, new = (self._commit(self.resolve(each)) for each in (than, version))
+        with suppress(GitError):
+            git(self._repository, "merge-base", "--is-ancestor", old, new)
+            return old != new
+        return False
 
     def at(self, wanted: str) -> Source:
         """The template as it was at a version or commit, in a folder that lasts while the releases are open.
@@ -122,15 +126,21 @@ class Releases:
         """
         if wanted not in self._sources:
             version = self.resolve(wanted)
-            folder = self._repository.parent / f"at-{version}"
+            commit = self._commit(version)
+            folder = self._repository.parent / commit
             if not folder.exists():
                 folder.mkdir()
                 index = {"GIT_INDEX_FILE": str(folder) + ".index", "GIT_WORK_TREE": str(folder)}
                 where = f"--git-dir={self._repository}"
-                git(folder, where, "read-tree", _described(version), environment=index)
+                git(folder, where, "read-tree", commit, environment=index)
                 git(folder, where, "checkout-index", "--all", "--quiet", environment=index)
-            self._sources[wanted] = Source(_with_questions(folder), self.url, version)
+            if not (folder / "copier.yml").is_file():
+                raise UserError(f"{self._place} is no template: {version} has no copier.yml.")
+            self._sources[wanted] = Source(folder, self.url, version)
         return self._sources[wanted]
+
+    def _commit(self, version: str) -> str:
+        return git(self._repository, "rev-parse", "--verify", "--quiet", f"{_described(version)}^{{commit}}")
 
 
 @contextmanager
@@ -159,7 +169,7 @@ def open_releases(wanted: str | None = None) -> Iterator[Releases]:
     """
     wanted = _wanted(wanted)
     folder = _folder(wanted)
-    with _plain_git_errors(), TemporaryDirectory(prefix="mlportfolio-") as name:
+    with plain_git_errors(), TemporaryDirectory(prefix="mlportfolio-") as name:
         check_git()
         repository = Path(name, "template.git")
         if folder:
@@ -167,13 +177,12 @@ def open_releases(wanted: str | None = None) -> Iterator[Releases]:
                 raise UserError(f"{_with_questions(folder)} is no git repository, so it has no versions.")
             origin, url, place = str(folder), _checkout_url(folder), str(folder)
         elif wanted:
-            from copier._vcs import get_repo  # noqa: PLC0415 - copier takes most of a second to import
-
-            # Of ssh and the like only git can say whether somebody answers there.
-            origin = get_repo(wanted) or wanted
-            if not get_repo(wanted) and "://" not in wanted:
+            url = portable_url(wanted)
+            path = Path(wanted).expanduser()
+            if not url and not path.exists():
                 raise UserError(f"There is no template at {wanted}: neither a folder nor a git repository.")
-            url, place = portable_url(wanted), wanted
+            origin = _expanded(wanted) if url else str(path.resolve())
+            place = (url or origin).removeprefix("git+")
         else:
             origin, url, place = str(BUNDLE), own_url(), f"This mlportfolio ({__version__})"
         try:
@@ -181,15 +190,20 @@ def open_releases(wanted: str | None = None) -> Iterator[Releases]:
             shared = ["--shared"] if folder else []
             git(Path(name), "clone", "--bare", "--quiet", *shared, "--", origin, repository)
         except GitError as error:
-            raise UserError(f"git cannot clone {origin}: {error}.", exit_code=1) from error
-        if not git(repository, "tag", "--list", "v*"):
+            raise UserError(f"git cannot clone {place}: {error}.", exit_code=1) from error
+        if origin != str(BUNDLE):
             for release in history(repository):
                 git(repository, "update-ref", f"refs/tags/{release.tag}", release.commit)
         yield Releases(repository, url, place)
 
 
 @contextmanager
-def _plain_git_errors() -> Iterator[None]:
+def plain_git_errors() -> Iterator[None]:
+    """Turn what git refuses into one sentence.
+
+    Raises:
+        UserError: Git is missing, too old, or refused.
+    """
     try:
         yield
     except GitError as error:
@@ -212,10 +226,21 @@ def own_url() -> str | None:
     installed = json.loads(package.read_text("direct_url.json") or "{}")
     if installed.get("vcs_info", {}).get("vcs") == "git":
         return portable_url(installed["url"])
-    if folder := _own_checkout():
-        return _checkout_url(folder)
+    folder = _own_checkout()
+    if folder and (origin := _checkout_url(folder)):
+        return origin
     links = (link.partition(", ") for link in package.metadata.get_all("Project-URL") or [])
-    return next((url for label, _, url in links if label == "Repository"), None)
+    return next((portable_url(url) for label, _, url in links if label == "Repository"), None)
+
+
+def is_same_address(one: str, other: str) -> bool:
+    """Whether two spellings (`gh:a/b`, `https://github.com/a/b.git`, `git@github.com:a/b`) name one place."""
+    return _place(one) == _place(other)
+
+
+def _place(url: str) -> str:
+    plain = (portable_url(_expanded(url)) or url).removeprefix("git+").removesuffix(".git")
+    return re.sub(r"^\w+://", "", plain).rpartition("@")[2].replace(":", "/", 1)
 
 
 def own_questions() -> dict[str, "Declared"]:
@@ -270,6 +295,8 @@ def _version_here(path: Path) -> str | None:
 
 
 def _checkout_url(path: Path) -> str | None:
+    if not (path / ".git").exists():
+        return None  # git would answer for a repository further up
     return portable_url(_asked(path, "remote", "get-url", "origin") or "")
 
 
@@ -294,15 +321,31 @@ def _described(version: str) -> str:
 
 
 def portable_url(url: str) -> str | None:
-    """`url` without credentials; None for a path, which means nothing on another machine."""
-    if re.match(r"(git@[\w.-]+:|g[hl]:)", url):
-        return url
-    parts = urlsplit(url)
-    if parts.scheme.removeprefix("git+") not in {"http", "https", "ssh", "git", "file"}:
-        return None
-    login, _, host = parts.netloc.rpartition("@")
-    user = login.partition(":")[0] if parts.scheme.endswith("ssh") else ""  # ssh://git@… names no secret
-    return urlunsplit(parts._replace(netloc=f"{user}@{host}" if user else host))
+    """`url` as plain copier reads it, without credentials; None for a path, which no other machine has."""
+    url = without_credentials(url).removeprefix("git+")
+    if not re.match(r"(g[hl]|[\w.-]+@[\w.-]+):", url):
+        if not re.match(r"(https?|ssh|git|file)://", url):
+            return None
+        url = url.partition("?")[0].rstrip("/")
+    # https://copier.readthedocs.io/en/stable/configuring/#template-sources
+    known = ("gh:", "gl:", "git@", "git://", "https://github.com/", "https://gitlab.com/")
+    return url if url.startswith(known) or url.endswith(".git") else f"git+{url}"
+
+
+def without_credentials(url: str) -> str:
+    """`url` without a password, and without a name except for ssh, where `git@` is no secret."""
+
+    def cut(found: re.Match[str]) -> str:
+        name = found["login"].partition(":")[0] if found["scheme"].endswith("ssh") else ""
+        return f"{found['scheme']}://{name}{'@' * bool(name)}"
+
+    return re.sub(r"^(?P<scheme>[\w+.-]+)://(?P<login>[^/?#]*)@", cut, url)
+
+
+def _expanded(url: str) -> str:
+    """An address as git itself reads it."""
+    url = re.sub(r"^gh:/?", "https://github.com/", url)
+    return re.sub(r"^gl:/?", "https://gitlab.com/", url).removeprefix("git+")
 
 
 def read_yaml(path: Path) -> Any:
