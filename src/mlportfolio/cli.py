@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from mlportfolio.project import Made
     from mlportfolio.source import Source
 
+    from mlportfolio.starter import Starter
 # Parameters of `new` itself. Every other one is named after the question that it answers.
 OWN_FLAGS = frozenset(
-    {"destination", "yes", "run", "dry_run", "as_json", "answers", "pairs", "template", "version"}
+    {"destination", "yes", "run", "dry_run", "as_json", "answers", "pairs", "starter", "template", "version"}
 )
 
 INTERRUPTED = 130
@@ -38,6 +39,16 @@ Examples:
   mlportfolio new flights --yes --dry-run      show the files, write nothing
   mlportfolio new --answers mine.yml --set success="nobody stranded" --yes
 """
+  mlportfolio new --starter https://example.org/cohort.yml
+"""
+
+_STARTER = """\b
+FILE_OR_URL is a path, an https:// address, or git+https://HOST/REPOSITORY[@REF]#PATH.
+\b
+Examples:
+  mlportfolio starter init cohort.yml          write one to begin with
+  mlportfolio starter check cohort.yml         say whether it fits the template
+  mlportfolio new --starter cohort.yml         make a project with it
 
 app = typer.Typer(
     epilog="Begin with:  mlportfolio new",
@@ -47,11 +58,15 @@ app = typer.Typer(
 )
 
 Template = Annotated[
+starter_app = typer.Typer(rich_markup_mode=None, epilog=_STARTER)
+app.add_typer(starter_app, name="starter")
+
     str | None, typer.Option(metavar="PATH_OR_URL", help="Another template than this package's own.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Answer = Annotated[str | None, typer.Option(metavar="TEXT", show_default=False)]
 
+StarterFile = Annotated[str, typer.Argument(metavar="FILE_OR_URL", help="The starter.", show_default=False)]
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command. Whatever goes wrong becomes one sentence, never a traceback.
@@ -143,6 +158,9 @@ def new(  # noqa: PLR0913 - one parameter for each flag
     answers: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Answers in YAML or JSON; flags go before it.")
     ] = None,
+    starter: Annotated[
+        str | None, typer.Option(metavar="FILE_OR_URL", help="A mentor's starter; see `mlportfolio starter`.")
+    ] = None,
     pairs: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Answer any question; may be repeated."),
@@ -182,17 +200,18 @@ def new(  # noqa: PLR0913 - one parameter for each flag
     if run:
         pipeline.check_make()
     flags = {key: value for key, value in ctx.params.items() if key not in OWN_FLAGS}
-    with project.stop_signals(), source.open_template(template, version) as found:
+    origin = {"starter": starter, "template": template, "version": version}
+    with project.stop_signals(), _opened(starter, template, version, greet=not as_json) as (found, start):
         from mlportfolio import interview  # noqa: PLC0415 - with copier and questionary, most of a second
 
         questions = source.declared(found.path)
-        given = interview.gather(answers, flags, pairs or (), questions)
+        given = interview.gather(answers, flags, pairs or (), questions, start)
         asking = _at_terminal() and not (yes or as_json)
         if not (asking or yes):
-            interview.check_complete(given, questions, set(flags))
+            interview.check_complete(given, questions, set(flags), start)
         wizard = interview.Wizard(questions) if asking else None
-        with _ways_on(wizard, given, destination, set(flags), template):
-            form, notes = interview.fill(found, given, wizard)
+        with _ways_on(wizard, given, destination, set(flags), origin):
+            form, notes = interview.fill(found, given, wizard, start)
             where = _place(destination, form, wizard)
             if not as_json:
                 _say(notes)
@@ -201,13 +220,35 @@ def new(  # noqa: PLR0913 - one parameter for each flag
         message = f"Start {form.answers.get('project_name', where.name)}"
         made = project.make(form, where, message, dry_run=dry_run)
 
-        command = interview.command_line(form, _relative(where), set(flags), template)
+        command = interview.command_line(form, _relative(where), set(flags), origin)
         if as_json:
             if run:
                 pipeline.run(made.path, pipeline.Silent())
                 _record_run(made)
-            record = _as_record(made, form, found, command)
+            record = _as_record(made, form, found, command) | {"starter": start.record() if start else None}
             print(json.dumps(record | {"notes": notes + made.notes, "dry_run": dry_run}))
+@contextmanager
+def _opened(
+    starter: str | None, template: str | None, version: str | None, *, greet: bool
+) -> "Iterator[tuple[Source, Starter | None]]":
+    """The template that is wanted, or that a starter wants, and the starter, which has said its welcome."""
+    from mlportfolio import source  # noqa: PLC0415
+    from mlportfolio import starter as starters  # noqa: PLC0415
+
+    if not starter:
+        with source.open_template(template, version) as found:
+            yield found, None
+        return
+    if template or version:
+        raise UserError("--starter says which template and version; leave --template and --version out.")
+    start = starters.load(starter)
+    with source.open_template(start.address, start.version) as found:
+        start.check(found, starter)
+        if greet:
+            print(f"{start.greeting(found)}\n", flush=True)
+        yield found, start
+
+
         else:
             _finish(made, dry_run=dry_run, run=run, command=command if wizard else None)
 
@@ -243,7 +284,7 @@ def _ways_on(
     given: "Mapping[str, Given]",
     destination: str | None,
     named: set[str],
-    template: str | None,
+    origin: "Mapping[str, str | None]",
 ) -> "Iterator[None]":
     """Where the wizard is stopped, print the command that repeats the answers so far."""
     from mlportfolio.interview import resuming  # noqa: PLC0415
@@ -251,7 +292,7 @@ def _ways_on(
     try:
         yield
     except (KeyboardInterrupt, EOFError, typer.Exit):
-        if wizard and wizard.form and (line := resuming(wizard.form, given, destination, named, template)):
+        if wizard and wizard.form and (line := resuming(wizard.form, given, destination, named, origin)):
             print(f"\nTo go on from here:\n  {line}")
         raise
 
@@ -363,6 +404,7 @@ def update(  # noqa: PLR0913 - one parameter for each flag
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take defaults for new questions.")] = False,
     as_json: AsJson = False,
     template: Template = None,
+    from mlportfolio import starter as starters  # noqa: PLC0415
 ) -> None:
     """Bring a newer template into a project, its owner's work intact."""
     from mlportfolio import interview  # noqa: PLC0415
@@ -374,11 +416,13 @@ def update(  # noqa: PLR0913 - one parameter for each flag
         ours = updates.read_project(project)
         undone = updates.recover(ours.path)
         updates.check_ready(ours)
-        with updates.releases_of(ours, template) as releases:
-            target = to or releases.newest
+        starter = starters.follow(ours.answers, ours.path)
+        named = starter.after.address if starter else None
+        with updates.releases_of(ours, template or named) as releases:
             given = interview.from_flags({}, pairs or ())
             asking = _at_terminal() and not (yes or as_json)
-            with updates.planned(ours, releases, target, given, ask=asking) as plan:
+                    _say(plan.notes)
+            with updates.planned(ours, releases, to, given, starter, ask=asking) as plan:
                 if not as_json:
                     if undone:
                         _say(["An earlier update was stopped in the middle; what it had begun is undone."])
@@ -436,3 +480,64 @@ def _domain(facts: dict[str, Any]) -> dict[str, Any]:
         "metric": metric,
         "licence": facts["licence"],
     }
+
+
+@starter_app.callback()
+def starter_root() -> None:
+    """Give the same start to a whole cohort: one YAML file with answers, domains and documents."""
+
+
+@starter_app.command("init", epilog=_STARTER)
+def starter_init(
+    file: Annotated[Path, typer.Argument(help="Where to write it.", show_default=False)],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Write a starter to begin with, and say in it what each part is for."""
+    from mlportfolio import source  # noqa: PLC0415
+    from mlportfolio import starter as files  # noqa: PLC0415
+
+    with source.open_template() as found:
+        text = files.example(found)
+    try:
+        with file.open("x", encoding="utf-8") as new:
+            new.write(text)
+    except FileExistsError as error:
+        raise UserError(f"{file} is there already, and stays; name another file.") from error
+    if as_json:
+        print(json.dumps({"path": str(file.resolve())}))
+    else:
+        print(f"Made {file}.\n\nNext:\n  mlportfolio starter check {shlex.quote(str(file))}")
+
+
+@starter_app.command("check", epilog=_STARTER)
+def starter_check(where: StarterFile, *, as_json: AsJson = False) -> None:
+    """Say whether a starter fits the template, at the version that it names. Lists every mistake."""
+    from mlportfolio import source  # noqa: PLC0415
+    from mlportfolio import starter as files  # noqa: PLC0415
+
+    read, wrong = files.read(where)
+    version = None
+    try:
+        with source.open_template(read.address, read.version) as found:
+            version = found.commit
+            wrong += read.mistakes(found, render=True)
+    except UserError as error:
+        wrong.append(str(error))
+    if as_json:
+        print(json.dumps({"source": read.source, "version": version, "mistakes": wrong}))
+    elif not wrong:
+        print(f"{where} fits the template{f', {version}' if version else ''}.")
+    else:
+        raise UserError(files.listed(where, wrong))
+    if wrong:
+        raise typer.Exit(2)
+
+
+@starter_app.command("show", epilog=_STARTER)
+def starter_show(where: StarterFile, *, as_json: AsJson = False) -> None:
+    """Say what a starter fixes, fills in, allows and adds."""
+    from mlportfolio import starter as files  # noqa: PLC0415
+
+    found = files.load(where)
+    print(json.dumps(files.as_record(found)) if as_json else files.shown(found))

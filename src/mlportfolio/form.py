@@ -6,7 +6,7 @@ are used as they are, so that `mlportfolio new` and plain `copier copy` cannot d
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from mlportfolio.errors import UserError
 from mlportfolio.source import Source
+from mlportfolio.starter import KEY, Starter
 
 __all__ = ["MISSING", "Form"]
 
@@ -36,11 +37,16 @@ _BOOLEANS = {"y", "yes", "t", "true", "on", "1", "n", "no", "f", "false", "off",
 
 
 class _Worker(Worker):
-    """Copier's worker, that records no address where the template has none that holds on another machine."""
+    """Copier's worker, that records no address where the template has none that holds on another machine.
+
+    It records the starter too, whether or not this version of the template does.
+    """
 
     def _answers_to_remember(self) -> Mapping[str, Any]:
-        answers = super()._answers_to_remember()
-        return answers if self.template.url else {k: v for k, v in answers.items() if k != "_src_path"}
+        answers = {**super()._answers_to_remember()}
+        if not self.template.url:
+            answers.pop("_src_path", None)
+        return answers | ({KEY: self.data[KEY]} if KEY in self.data else {})
 
     def _sync_git_index_executable_bit(self, dst_relpath: Path, src_mode: int) -> None:
         """Nothing: no index knows a file that is new, and copier would start git for each of them."""
@@ -93,17 +99,22 @@ class Form:
     """The questions of one template, in their order, and the answers so far.
 
     A question's default, advice, choices and validator may depend on the answers before it: go through `keys`
-    in order, and give each one `accept` or `accept_default`.
+    in order, and give each one `accept` or `accept_default`. What a starter gives is the default.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, starter: Starter | None = None) -> None:
         self._source = source
+        self._starter = starter
+        self._suggested = starter.suggested if starter else {}
         with self._mistakes():
             self._template = _template(source)
         self._worker = _worker(self._template, Path(), {})
         self._worker.answers = AnswersMap()
         with self._mistakes():
-            self._questions = self._template.questions_data
+            self._questions = {
+                key: _restricted(details, starter.allowed.get(key)) if starter else details
+                for key, details in self._template.questions_data.items()
+            }
         self._hidden: set[str] = set()
         self._defaults: dict[str, Any] = {}
 
@@ -132,8 +143,17 @@ class Form:
     def question(self, key: str, *, again: bool = False) -> Question:
         """Copier's question, on the answers so far. To ask it `again`, the last answer is its default."""
         answers = self._worker.answers
+        if again:
+            return self._question(key, replace(answers, last={key: answers.user[key]}))
+        # As copier's own kind of default, which it does not render; only here, where it is asked.
+        if key in self._suggested:
+            with suppress(UserError):
+                answers = replace(answers, user_defaults={key: self.check(key, self._suggested[key])})
+        return self._question(key, answers)
+
+    def _question(self, key: str, answers: AnswersMap) -> Question:
         return Question(
-            answers=replace(answers, last={key: answers.user[key]}) if again else answers,
+            answers=answers,
             context=self._worker._render_context(),  # noqa: SLF001
             jinja_env=self._worker.jinja_env,
             settings=self._worker.settings,
@@ -143,7 +163,7 @@ class Form:
 
     def applies(self, key: str) -> bool:
         """Whether the question is asked at all. Where it is not, its value is computed here."""
-        question = self.question(key)
+        question = self._question(key, self._worker.answers)
         if question.get_when():
             return True
         self._hidden.add(key)
@@ -179,10 +199,13 @@ class Form:
         Raises:
             UserError: The answers before make it a bad one.
         """
-        try:
-            value = self.question(key).get_default()
-        except ValueError as error:
-            raise UserError(_reason(error)) from error
+        if key in self._suggested:
+            value = self.check(key, self._suggested[key])
+        else:
+            try:
+                value = self._question(key, self._worker.answers).get_default()
+            except ValueError as error:
+                raise UserError(_reason(error)) from error
         self._defaults[key] = value
         return value
 
@@ -192,7 +215,7 @@ class Form:
         Raises:
             UserError: It is of the wrong type, not among the choices, or refused by the question's validator.
         """
-        question = self.question(key)
+        question = self._question(key, self._worker.answers)
         value = _converted(question, raw)
         try:
             question.validate_answer(value)
@@ -200,14 +223,18 @@ class Form:
             raise UserError(_reason(error)) from error
         return value
 
-    def check_kind(self, key: str, raw: Any) -> None:
+    def check_kind(self, key: str, raw: Any) -> Any:
         """Check the type and the choice, as far as they depend on no other answer.
+
+        Returns:
+            `raw`, converted as far.
 
         Raises:
             UserError: `raw` is of the wrong type, or not among the choices.
         """
-        if not isinstance(self._questions[key].get("choices"), str):
-            _converted(self.question(key), raw)
+        if isinstance(self._questions[key].get("choices"), str):
+            return raw
+        return _converted(self._question(key, self._worker.answers), raw)
 
     def label(self, key: str) -> str | None:
         """The words of the choice that was made; None where the question offers no choices."""
@@ -240,8 +267,11 @@ class Form:
             OSError: The disk is full, or refuses.
         """
         # With the computed values among the answers, copier need not compute them again.
-        with self._mistakes(), _worker(self._template, destination, self.everything) as worker:
+        answers = self.everything | ({KEY: self._starter.record()} if self._starter else {})
+        with self._mistakes(), _worker(self._template, destination, answers) as worker:
             worker.run_copy()
+        if self._starter:
+            self._starter.add_files(destination)
 
     @contextmanager
     def _mistakes(self) -> Iterator[None]:
@@ -257,6 +287,16 @@ class Form:
             raise UserError(
                 f"The template in {self._source.path} has a mistake: {message}", exit_code=1
             ) from error
+
+
+def _restricted(details: Mapping[str, Any], allowed: tuple[str, ...] | None) -> dict[str, Any]:
+    """A question with the choices that are left of it."""
+    choices = details.get("choices")
+    if allowed and isinstance(choices, dict):
+        choices = {label: value for label, value in choices.items() if value in allowed}
+    elif allowed and isinstance(choices, list):
+        choices = [value for value in choices if value in allowed]
+    return {**details, "choices": choices} if choices else {**details}
 
 
 def _reason(error: ValueError) -> str:

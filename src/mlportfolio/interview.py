@@ -3,7 +3,7 @@
 import difflib
 import shlex
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from mlportfolio.errors import UserError
 from mlportfolio.form import MISSING, Form
 from mlportfolio.project import check_destination
 from mlportfolio.source import Declared, Source, read_yaml
+from mlportfolio.starter import KEY, Starter
 
 # The section of copier.yml that the recommended way leaves at its defaults.
 PARTS = "the parts"
@@ -67,14 +68,21 @@ def from_file(path: Path) -> dict[str, Given]:
 
 
 def gather(
-    file: Path | None, flags: Mapping[str, Any], pairs: Iterable[str], questions: Mapping[str, Declared]
+    file: Path | None,
+    flags: Mapping[str, Any],
+    pairs: Iterable[str],
+    questions: Mapping[str, Declared],
+    starter: Starter | None = None,
 ) -> dict[str, Given]:
     """Every answer that came with the command: a flag goes before the file.
 
     Raises:
         UserError: One of them answers no question.
     """
-    given = {**(from_file(file) if file else {}), **from_flags(flags, pairs)}
+    in_file = from_file(file) if file else {}
+    if starter:
+        in_file.pop(KEY, None)  # what another project recorded about its own
+    given = {**in_file, **from_flags(flags, pairs)}
     check_keys(given, questions)
     return given
 
@@ -89,6 +97,11 @@ def check_keys(given: Mapping[str, Given], questions: Mapping[str, Declared]) ->
     for key, answer in given.items():
         if key in asked:
             continue
+        if key == KEY:
+            raise UserError(
+                f"{answer.where}: a starter is no answer; name its file, when the project is made, "
+                "with --starter FILE."
+            )
         if key in questions:
             raise UserError(
                 f"{answer.where}: {key} is computed from the other answers. Allowed: {', '.join(asked)}."
@@ -98,13 +111,19 @@ def check_keys(given: Mapping[str, Given], questions: Mapping[str, Declared]) ->
         raise UserError(f"{answer.where}: there is no such question.{hint} Allowed: {', '.join(asked)}.")
 
 
-def check_complete(given: Mapping[str, Given], questions: Mapping[str, Declared], named: set[str]) -> None:
+def check_complete(
+    given: Mapping[str, Given],
+    questions: Mapping[str, Declared],
+    named: set[str],
+    starter: Starter | None = None,
+) -> None:
     """Where nobody can be asked, name every answer that is missing.
 
     Raises:
         UserError: One is.
     """
-    missing = [question for key, question in questions.items() if not question.computed and key not in given]
+    settled = {*given, *(starter.fixed if starter else ())}
+    missing = [each for key, each in questions.items() if not each.computed and key not in settled]
     if missing:
         flags = ", ".join(flag(each.key) if each.key in named else f"--set {each.key}=…" for each in missing)
         raise UserError(
@@ -113,10 +132,27 @@ def check_complete(given: Mapping[str, Given], questions: Mapping[str, Declared]
         )
 
 
+def check_given(form: Form, given: Mapping[str, Given], starter: Starter | None) -> None:
+    """Refuse, before anything is asked, what is no answer to its question or not the learner's to give.
+
+    Raises:
+        UserError: An answer is of the wrong type, is no choice, or is another than the starter fixes.
+    """
+    fixed = starter.fixed if starter else {}
+    for key, answer in given.items():
+        with refused_at(answer.where):
+            value = form.check_kind(key, answer.value)
+            if starter and key in fixed and value != form.check_kind(key, fixed[key]):
+                raise UserError(f"the starter {starter.name} fixes {key} to {_plain(fixed[key])}.")
+
+
 def fill(
-    source: Source, given: Mapping[str, Given], wizard: "Wizard | None" = None
+    source: Source,
+    given: Mapping[str, Given],
+    wizard: "Wizard | None" = None,
+    starter: Starter | None = None,
 ) -> tuple[Form, list[str]]:
-    """Answer every question of the template, in order: as given, else by asking, else by default.
+    """Answer every question of the template, in order: as given or fixed, else by asking, else by default.
 
     Returns:
         The answers, and the guide's remarks on those that nobody could be asked to change.
@@ -124,21 +160,20 @@ def fill(
     Raises:
         UserError: A given answer, or a default that follows from it, is refused.
     """
-    form = Form(source)
+    form = Form(source, starter)
+    settled = {*given, *(starter.fixed if starter else ())}
     notes: list[str] = []
     said: set[str] = set()
-    for key, answer in given.items():
-        with refused_at(answer.where):
-            form.check_kind(key, answer.value)
+    check_given(form, given, starter)
     if wizard:
         wizard.form = form
-        wizard.begin()
+        wizard.begin(settled)
     for key in form.keys:
         if not form.applies(key):
             if key in given:
                 raise UserError(f"{given[key].where}: this question does not arise from the other answers.")
             continue
-        asked = wizard if wizard and key not in given and wizard.asks(key) else None
+        asked = wizard if wizard and key not in settled and wizard.asks(key) else None
         if asked:
             asked.ask(form, key)
         else:
@@ -187,11 +222,11 @@ class Wizard:
         self._section = ""
         self._skipped = ""
 
-    def begin(self) -> None:
-        """Say what is to come, and ask which way to go."""
+    def begin(self, settled: Container[str] = ()) -> None:
+        """Say what is to come, and ask which way to go, if any part is not settled."""
         self._console.print("[bold]A portfolio project begins with a problem, not with a model.[/]")
         self._console.print("Enter keeps what is there; Ctrl-C stops, and nothing is written.\n", style="dim")
-        if any(question.section == PARTS for question in self._questions.values()):
+        if any(each.section == PARTS and key not in settled for key, each in self._questions.items()):
             ways = {
                 "Recommended: the problem and the names; the parts are chosen for you": PARTS,
                 "Customise: choose the parts as well": "",
@@ -302,25 +337,35 @@ class Wizard:
         return question.unsafe_ask()
 
 
-def command_line(form: Form, destination: str, named: set[str], template: str | None = None) -> str:
-    """The command that makes the same project without asking: only what differs from the defaults."""
-    return _command([_quoted(destination), "--yes"], form.changed, named, template)
+def command_line(
+    form: Form, destination: str, named: set[str], origin: Mapping[str, str | None] | None = None
+) -> str:
+    """The command that makes the same project without asking: only what differs from the defaults.
+
+    `origin` holds the flags that say where the template comes from.
+    """
+    return _command([_quoted(destination), "--yes"], form.changed, named, origin or {})
 
 
 def resuming(
-    form: Form, given: Mapping[str, Given], destination: str | None, named: set[str], template: str | None
+    form: Form,
+    given: Mapping[str, Given],
+    destination: str | None,
+    named: set[str],
+    origin: Mapping[str, str | None],
 ) -> str | None:
     """The command that begins with the answers so far and asks the rest; None where they are all defaults."""
     later = {key: answer.value for key, answer in given.items() if key not in form.everything}
     words = [_quoted(destination)] if destination else []
     changed = form.changed | later
-    return _command(words, changed, named, template) if changed else None
+    return _command(words, changed, named, origin) if changed else None
 
 
-def _command(words: list[str], answers: Mapping[str, Any], named: set[str], template: str | None) -> str:
+def _command(
+    words: list[str], answers: Mapping[str, Any], named: set[str], origin: Mapping[str, str | None]
+) -> str:
     words = ["mlportfolio new", *words]
-    if template:
-        words.append(f"--template={_quoted(template)}")
+    words += [f"{flag(name)}={_quoted(value)}" for name, value in origin.items() if value]
     for key, value in answers.items():
         if key not in named:
             words.append(f"--set {key}={_quoted(_plain(value))}")

@@ -10,16 +10,27 @@ import shlex
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mlportfolio.errors import UserError
-from mlportfolio.interview import Given, Wizard, check_keys, refused_at
+from mlportfolio.interview import Given, Wizard, check_given, check_keys, refused_at
 from mlportfolio.project import uninterrupted
-from mlportfolio.releases import VERSION, GitError, git, git_bytes, is_checkout
-from mlportfolio.source import FROZEN, Releases, Source, declared, open_releases, own_url, read_yaml
+from mlportfolio.releases import VERSION, GitError, git, git_bytes, is_checkout, order
+from mlportfolio.source import (
+    FROZEN,
+    Releases,
+    Source,
+    declared,
+    is_same_address,
+    open_releases,
+    own_url,
+    plain_git_errors,
+    read_yaml,
+)
+from mlportfolio.starter import Followed, Starter, of, recorded
 
 if TYPE_CHECKING:
     from mlportfolio.form import Form
@@ -77,6 +88,7 @@ class Plan:
         repository: Where the merge was made; it lasts as long as the plan.
         commit: The result, conflict markers included.
         unmerged: What git's index holds about the conflicts, as `git update-index --index-info` reads it.
+        notes: What the owner should know.
     """
 
     project: Project
@@ -88,6 +100,7 @@ class Plan:
     repository: Path
     commit: str
     unmerged: bytes
+    notes: list[str] = field(default_factory=list)
 
     @property
     def conflicts(self) -> list[Change]:
@@ -150,6 +163,7 @@ class Plan:
             "conflicts": [each.path for each in self.conflicts],
             "kept": self.kept,
             "new_answers": self.new_answers,
+            "notes": self.notes,
         }
 
 
@@ -169,7 +183,9 @@ def read_project(path: Path) -> Project:
     content = read_yaml(real / ANSWERS)
     if not isinstance(content, dict) or not set(FROZEN) <= set(content):
         raise UserError(f"{path} was not made by mlportfolio: {ANSWERS} names no {' and no '.join(FROZEN)}.")
-    if not is_checkout(real):
+    with plain_git_errors():
+        is_root = is_checkout(real)
+    if not is_root:
         raise UserError(f"{path} is not the root of a git repository; run `git init` there, and commit.")
     version = content.get("_commit")
     if not isinstance(version, str):
@@ -179,7 +195,10 @@ def read_project(path: Path) -> Project:
         )
     answers = {key: value for key, value in content.items() if not key.startswith("_")}
     url = content.get("_src_path")
-    return Project(real, answers, version, url if isinstance(url, str) else None)
+    if not isinstance(url, str):
+        starter = of(answers)
+        url = starter.template if starter else None
+    return Project(real, answers, version, url)
 
 
 @contextmanager
@@ -197,9 +216,10 @@ def releases_of(project: Project, wanted: str | None = None) -> Iterator[Release
 
 def address(recorded: str | None, wanted: str | None = None) -> str | None:
     """Where the template's versions are, for `open_releases`, if a project records that address."""
-    if not wanted and not os.environ.get("MLPORTFOLIO_TEMPLATE") and recorded and recorded != own_url():
-        return recorded
-    return wanted
+    if wanted or os.environ.get("MLPORTFOLIO_TEMPLATE") or not recorded:
+        return wanted
+    ours = own_url()
+    return None if ours and is_same_address(recorded, ours) else recorded
 
 
 def check_committed(project: Project) -> None:
@@ -230,11 +250,12 @@ def check_ready(project: Project) -> None:
 
 
 @contextmanager
-def planned(
+def planned(  # noqa: PLR0913 - the last four have defaults
     project: Project,
     releases: Releases,
-    to: str,
+    to: str | None = None,
     given: Mapping[str, Given] | None = None,
+    starter: Followed | None = None,
     *,
     ask: bool = False,
 ) -> Iterator[Plan]:
@@ -243,21 +264,27 @@ def planned(
     Args:
         project: The project; it is not touched.
         releases: The template's versions.
-        to: The version to bring, or CURRENT for the one it has.
+        to: The version to bring, or CURRENT for the one it has; None for `newest`.
         given: Answers that change on the way.
+        starter: The project's starter as it is now; left out, what the project records of it holds.
         ask: Whether new questions are asked at the terminal; else they take their defaults.
 
     Raises:
         UserError: A version is unknown or older, or an answer is refused.
     """
-    version = _target(project, releases, to)
+    starter = starter or recorded(project.answers, project.path)
+    version = _target(project, releases, to, starter)
     with ExitStack() as stack:
         try:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="mlportfolio-")))
-            before = _form(releases.at(project.version), project.answers)
-            after = _form(releases.at(version), project.answers, given or {}, ask=ask)
+            if starter:
+                starter = starter.fitting(releases.at(version))
+                version = _target(project, releases, to, starter)
+            earlier, present = (starter.before, starter.after) if starter else (None, None)
+            before = _form(releases.at(project.version), project.answers, starter=earlier)
+            after = _form(releases.at(version), project.answers, given or {}, present, ask=ask)
             before.render(folder / "before")
-            if version == project.version and after.everything == before.everything:
+            if (version, after.everything, present) == (project.version, before.everything, earlier):
                 shutil.copytree(folder / "before", folder / "after", symlinks=True)
             else:
                 after.render(folder / "after")
@@ -270,16 +297,39 @@ def planned(
             for key, value in after.answers.items()
             if key not in project.answers and key not in (given or {})
         }
+        plan.notes = list(starter.notes) if starter else []
         yield plan
 
 
-def _target(project: Project, releases: Releases, to: str) -> str:
+def newest(project: Project, releases: Releases, starter: Followed | None = None) -> str:
+    """The version that an update brings: no later one than the project's starter names, and no older one.
+
+    Raises:
+        UserError: There is no release, or what the project records of its starter cannot be read.
+    """
+    starter = starter or recorded(project.answers, project.path)
+    pin = starter.after.version if starter else None
+    within = [each for each in releases.versions if not pin or order(each) <= order(pin)]
+    if pin and not within:
+        return project.version
+    latest = within[-1] if pin else releases.newest
+    return project.version if releases.is_newer(project.version, latest) else latest
+
+
+def _target(project: Project, releases: Releases, to: str | None, starter: Followed | None) -> str:
     if VERSION.fullmatch(project.version) and releases.is_newer(project.version, releases.newest):
         raise UserError(
             f"{project.path} has version {project.version} of the template, newer than {releases.newest}, "
             "the newest here; bring mlportfolio up to date first."
         )
+    if to is None:
+        return releases.resolve(newest(project, releases, starter))
     version = releases.resolve(project.version if to == CURRENT else to)
+    pin = starter.after.version if starter else None
+    if starter and pin and to != CURRENT and releases.is_newer(version, pin):
+        raise UserError(
+            f"The starter {starter.after.name} goes up to {pin}, and {version} is newer; leave --to out."
+        )
     if releases.is_newer(project.version, version):
         raise UserError(
             f"{version} is older than {project.version}, which the project has; there is no way back."
@@ -291,10 +341,11 @@ def _form(
     source: Source,
     recorded: Mapping[str, Any],
     given: Mapping[str, Given] | None = None,
+    starter: Starter | None = None,
     *,
     ask: bool = False,
 ) -> "Form":
-    """The questions of a version, answered as given, else as recorded, else by asking or by default."""
+    """The questions of a version: as given, or fixed, or recorded, or asked, or by default."""
     from mlportfolio.form import Form  # noqa: PLC0415 - copier takes most of a second to import
 
     given = given or {}
@@ -305,7 +356,9 @@ def _form(
             raise UserError(
                 f"{given[key].where}: {key} cannot change: the project's files are named after it."
             )
-    form = Form(source)
+    form = Form(source, starter)
+    check_given(form, given, starter)
+    fixed = starter.fixed if starter else {}
     wizard = Wizard(questions) if ask else None
     for key in form.keys:
         if not form.applies(key):
@@ -314,6 +367,9 @@ def _form(
         elif key in given:
             with refused_at(given[key].where):
                 form.accept(key, given[key].value)
+        elif key in fixed:
+            with refused_at(f"{key}, which the starter fixes"):
+                form.accept(key, fixed[key])
         elif key in recorded:
             with refused_at(f"{key} in {ANSWERS} (give another with --set)"):
                 form.accept(key, recorded[key])
