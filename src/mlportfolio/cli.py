@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from mlportfolio.interview import Given, Wizard
     from mlportfolio.project import Made
     from mlportfolio.source import Source
-
     from mlportfolio.starter import Starter
+
 # Parameters of `new` itself. Every other one is named after the question that it answers.
 OWN_FLAGS = frozenset(
     {"destination", "yes", "run", "dry_run", "as_json", "answers", "pairs", "starter", "template", "version"}
@@ -38,7 +38,6 @@ Examples:
   mlportfolio new flights --yes --run          ... then install it, and run it end to end
   mlportfolio new flights --yes --dry-run      show the files, write nothing
   mlportfolio new --answers mine.yml --set success="nobody stranded" --yes
-"""
   mlportfolio new --starter https://example.org/cohort.yml
 """
 
@@ -49,6 +48,7 @@ Examples:
   mlportfolio starter init cohort.yml          write one to begin with
   mlportfolio starter check cohort.yml         say whether it fits the template
   mlportfolio new --starter cohort.yml         make a project with it
+"""
 
 app = typer.Typer(
     epilog="Begin with:  mlportfolio new",
@@ -57,16 +57,16 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Template = Annotated[
 starter_app = typer.Typer(rich_markup_mode=None, epilog=_STARTER)
 app.add_typer(starter_app, name="starter")
 
+Template = Annotated[
     str | None, typer.Option(metavar="PATH_OR_URL", help="Another template than this package's own.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Answer = Annotated[str | None, typer.Option(metavar="TEXT", show_default=False)]
-
 StarterFile = Annotated[str, typer.Argument(metavar="FILE_OR_URL", help="The starter.", show_default=False)]
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command. Whatever goes wrong becomes one sentence, never a traceback.
@@ -158,12 +158,12 @@ def new(  # noqa: PLR0913 - one parameter for each flag
     answers: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Answers in YAML or JSON; flags go before it.")
     ] = None,
-    starter: Annotated[
-        str | None, typer.Option(metavar="FILE_OR_URL", help="A mentor's starter; see `mlportfolio starter`.")
-    ] = None,
     pairs: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Answer any question; may be repeated."),
+    ] = None,
+    starter: Annotated[
+        str | None, typer.Option(metavar="FILE_OR_URL", help="A mentor's starter; see `mlportfolio starter`.")
     ] = None,
     template: Template = None,
     version: Annotated[
@@ -227,6 +227,10 @@ def new(  # noqa: PLR0913 - one parameter for each flag
                 _record_run(made)
             record = _as_record(made, form, found, command) | {"starter": start.record() if start else None}
             print(json.dumps(record | {"notes": notes + made.notes, "dry_run": dry_run}))
+        else:
+            _finish(made, dry_run=dry_run, run=run, command=command if wizard else None)
+
+
 @contextmanager
 def _opened(
     starter: str | None, template: str | None, version: str | None, *, greet: bool
@@ -249,8 +253,21 @@ def _opened(
         yield found, start
 
 
-        else:
-            _finish(made, dry_run=dry_run, run=run, command=command if wizard else None)
+def _as_record(made: "Made", form: "Form", found: "Source", command: str) -> dict[str, Any]:
+    """What was made, for programs."""
+    from mlportfolio import __version__  # noqa: PLC0415
+    from mlportfolio.pipeline import headline  # noqa: PLC0415
+
+    return {
+        "path": str(made.path),
+        "answers": form.answers,
+        "files": made.files,
+        "commit": made.commit,
+        "headline": headline(made.path),
+        "command": command,
+        "template": {"url": found.url, "commit": found.commit},
+        "version": __version__,
+    }
 
 
 def _as_record(made: "Made", form: "Form", found: "Source", command: str) -> dict[str, Any]:
@@ -268,6 +285,15 @@ def _as_record(made: "Made", form: "Form", found: "Source", command: str) -> dic
         "template": {"url": found.url, "commit": found.commit},
         "version": __version__,
     }
+
+
+def _about_updates(found: "Source") -> list[str]:
+    if found.url or not found.commit:
+        return []
+    return [
+        "This template has no address that other machines know, so updates come with a newer mlportfolio and "
+        "`mlportfolio update`; plain `copier update` cannot find them."
+    ]
 
 
 def _confirm(wizard: "Wizard", form: "Form", where: Path, *, dry_run: bool) -> None:
@@ -404,11 +430,11 @@ def update(  # noqa: PLR0913 - one parameter for each flag
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take defaults for new questions.")] = False,
     as_json: AsJson = False,
     template: Template = None,
-    from mlportfolio import starter as starters  # noqa: PLC0415
 ) -> None:
     """Bring a newer template into a project, its owner's work intact."""
     from mlportfolio import interview  # noqa: PLC0415
     from mlportfolio import project as projects  # noqa: PLC0415
+    from mlportfolio import starter as starters  # noqa: PLC0415
     from mlportfolio import update as updates  # noqa: PLC0415
 
     projects.leave_foreign_repository()
@@ -421,11 +447,11 @@ def update(  # noqa: PLR0913 - one parameter for each flag
         with updates.releases_of(ours, template or named) as releases:
             given = interview.from_flags({}, pairs or ())
             asking = _at_terminal() and not (yes or as_json)
-                    _say(plan.notes)
             with updates.planned(ours, releases, to, given, starter, ask=asking) as plan:
                 if not as_json:
                     if undone:
                         _say(["An earlier update was stopped in the middle; what it had begun is undone."])
+                    _say(plan.notes)
                     print(plan.table())
                     sys.stdout.flush()
                 if not dry_run:
