@@ -3,8 +3,10 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 import yaml
 
@@ -386,6 +388,47 @@ def test_symlinks_modes_and_bytes_survive(command: Command, rain: Path) -> None:
     assert (rain / "link").readlink() == Path("README.md")
     assert (rain / "naïve file.bin").read_bytes() == bytes(range(256))
     assert (rain / "windows.txt").read_bytes() == b"a\r\nb\r\n"
+
+
+@pytest.mark.slow
+def test_a_new_question_is_asked_at_a_terminal_and_no_other(
+    rain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMPT_TOOLKIT_NO_CPR", "1")
+    words = ["-m", "mlportfolio", "update", "rain"]
+    terminal = pexpect.spawn(sys.executable, words, timeout=30, encoding="utf-8", dimensions=(50, 120))
+    try:
+        asked = terminal.expect(["domain", "threshold", "Which region"])
+        assert asked == 2
+        terminal.expect("rainland")
+        terminal.send("\x15Alps\r")
+        terminal.expect("git diff --staged")
+        terminal.expect(pexpect.EOF)
+        terminal.wait()
+        assert terminal.exitstatus == 0
+    finally:
+        terminal.close(force=True)
+    assert "REGION = 'Alps'" in (rain / "src/rain/problem.py").read_text()
+    assert yaml.safe_load((rain / ".copier-answers.yml").read_text())["region"] == "Alps"
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_a_new_question_changes_nothing(rain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMPT_TOOLKIT_NO_CPR", "1")
+    before = files(rain)
+    words = ["-m", "mlportfolio", "update", "rain"]
+    terminal = pexpect.spawn(sys.executable, words, timeout=30, encoding="utf-8", dimensions=(50, 120))
+    try:
+        terminal.expect("Which region")
+        terminal.send("\x03")
+        terminal.expect("Stopped; nothing was written")
+        terminal.expect(pexpect.EOF)
+        terminal.wait()
+        assert terminal.exitstatus == 130
+    finally:
+        terminal.close(force=True)
+    assert files(rain) == before
+    assert git_in(rain, "status", "--porcelain") == ""
 
 
 def test_read_project_needs_no_trailing_parts(rain: Path) -> None:
