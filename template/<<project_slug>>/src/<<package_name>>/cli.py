@@ -180,7 +180,8 @@ def parser() -> argparse.ArgumentParser:
                 help="the log to judge (default: PREDICTION_LOG, or the endpoint's here)",
             )
         if command is serve:
-            sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+            host = os.environ.get("SERVE_HOST", "127.0.0.1")
+            sub.add_argument("--host", default=host, help="address to listen on (default: SERVE_HOST, or 127.0.0.1)")
             sub.add_argument("--port", type=int, help="port to listen on (default: PORT from the environment, or 8080)")
     return root
 

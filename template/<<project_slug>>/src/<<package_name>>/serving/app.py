@@ -23,10 +23,11 @@ from ..errors import ProjectError
 from ..paths import Paths
 from .log import ContradictingTruthError, Entry, PredictionLog, UnknownPredictionError
 from .metrics import CountRequests, Metrics
+from .platforms import PlatformRoutes, model_dir
+from .platforms import port as port_of_platform
 from .predictor import Predictor
 from .schema import BatchPrediction, BatchRequest, Feedback, Prediction, PredictionRequest, Refusal
 
-DEFAULT_PORT = 8080
 # A batch may be wrong in a thousand places; this many are enough to see why.
 SHOWN_PROBLEMS = 20
 
@@ -97,6 +98,7 @@ def create_app(model_dir: Path, log_path: Path) -> FastAPI:
         responses={422: {"model": Refusal, "description": "A field is wrong"}},
     )
     app.add_middleware(CountRequests, metrics=metrics)
+    app.add_middleware(PlatformRoutes)
     app.add_exception_handler(RequestValidationError, refuse)
     app.add_exception_handler(sqlite3.Error, unlogged)
     app.include_router(predictions(Service(predictor, log, metrics)))
@@ -222,24 +224,15 @@ async def unlogged(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": f"The prediction log cannot be used at the moment: {error}."}, 503)
 
 
-def port_of_platform() -> int:
-    """Return PORT, by which platforms say where they expect an answer, or 8080."""
-    port = os.environ.get("PORT", DEFAULT_PORT)
-    try:
-        return int(port)
-    except ValueError:
-        raise ProjectError(f"PORT is {port!r}, which is not the number of a port.") from None
-
-
 def serve(root: Path, host: str, port: int | None = None) -> None:
-    """Serve the champion of the project at `root` until stopped; `port` is PORT, or 8080, unless given.
+    """Serve the champion of the project at `root` until stopped; `port` is the platform's, or 8080, unless given.
 
-    MODEL_DIR and PREDICTION_LOG name another model and another log. Raises ProjectError if the model is
+    The platform may bring another model, PREDICTION_LOG names another log. Raises ProjectError if the model is
     missing or the port is taken.
     """
     paths = Paths(root)
     app = create_app(
-        Path(os.environ.get("MODEL_DIR", paths.champion)),
+        model_dir(paths.champion),
         Path(os.environ.get("PREDICTION_LOG", paths.prediction_log)),
     )
     if port is None:
