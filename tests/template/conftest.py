@@ -16,6 +16,9 @@ import copier
 import pytest
 
 from tests.conftest import REPOSITORY, run
+from tests.template.engine import engine, image
+
+__all__ = ["engine", "image"]  # fixtures
 
 Render = Callable[..., Path]
 

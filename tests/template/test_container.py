@@ -1,76 +1,17 @@
-"""The image of a finished project: built for real, run without rights on a read-only file system, and asked.
-
-It needs a Docker engine: the running one, or the script that CONTAINER_ENGINE names (it has `up` and
-`build`), or that script where this project's developers keep it, in ../shared/tools beside the repository.
-Such an engine is left running, because its next start takes a minute; `container-engine down` removes it.
-"""
-# ruff: noqa: S310 — every address is one of our own
+"""The image of a finished project: built for real, run without rights, nothing writable, and asked."""
 
 import json
-import os
 import shutil
-import subprocess
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.template.engine import Engine, address, ask, run, wait_until_ready
+
 pytestmark = pytest.mark.slow
-
-REPOSITORY = Path(__file__).parents[2]
-
-
-class Engine:
-    """A Docker engine, and how it builds."""
-
-    def __init__(self, tool: Path | None, environment: dict[str, str]) -> None:
-        self.tool = tool
-        self.environment = environment
-
-    def docker(self, *arguments: str, check: bool = True) -> str:
-        done = run(["docker", *arguments], self.environment)
-        assert done.returncode == 0 or not check, done.stdout
-        return done.stdout.strip()
-
-    def build(self, folder: Path, tag: str, *options: str) -> "subprocess.CompletedProcess[str]":
-        if self.tool:
-            return run([str(self.tool), "build", str(folder), tag, *options], self.environment)
-        return run(["docker", "build", "-t", tag, *options, str(folder)], self.environment)
-
-
-def run(command: list[str], environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-    )
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
-    if shutil.which("docker") and run(["docker", "info"], environment).returncode == 0:
-        return Engine(None, environment)
-    usual = REPOSITORY.parent / "shared" / "tools" / "container-engine"
-    tool = Path(os.environ.get("CONTAINER_ENGINE", usual))
-    if not tool.exists():
-        pytest.skip("there is no Docker engine, and CONTAINER_ENGINE names no script that starts one")
-    started = subprocess.run([tool, "up"], env=environment, text=True, capture_output=True, check=False)
-    if started.returncode != 0:
-        pytest.skip(f"the container engine did not start: {started.stderr[-300:]}")
-    name, _, value = started.stdout.strip().removeprefix("export ").partition("=")
-    return Engine(tool, {**environment, name: value})
-
-
-@pytest.fixture(scope="module")
-def image(engine: Engine, finished_project: Path) -> Iterator[str]:
-    tag = f"endpoint-{uuid.uuid4().hex[:8]}"
-    built = engine.build(finished_project, tag, "--target", "endpoint")
-    assert built.returncode == 0, built.stdout[-3000:]
-    yield tag
-    engine.docker("image", "rm", "--force", tag, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -83,28 +24,6 @@ def container(engine: Engine, image: str) -> Iterator[str]:
     wait_until_ready(engine, name)
     yield name
     engine.docker("rm", "--force", "--volumes", name, check=False)
-
-
-def address(engine: Engine, name: str) -> str:
-    return "http://" + engine.docker("port", name, "8080").splitlines()[0]
-
-
-def wait_until_ready(engine: Engine, name: str) -> None:
-    for _ in range(150):
-        running = engine.docker("inspect", "-f", "{{.State.Running}}", name)
-        assert running == "true", engine.docker("logs", name)
-        try:
-            with urlopen(f"{address(engine, name)}/ready", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"not ready after 30 s: {engine.docker('logs', name)}")
-
-
-def ask(url: str, body: dict[str, Any] | None = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    with urlopen(Request(url, data, {"content-type": "application/json"}), timeout=10) as answer:
-        return json.load(answer)
 
 
 def test_it_serves_the_champion_that_was_trained(
@@ -124,7 +43,9 @@ def test_it_serves_the_champion_that_was_trained(
 
 def test_it_runs_without_rights_and_carries_no_training(engine: Engine, container: str) -> None:
     assert engine.docker("exec", container, "id", "-u") == "1000"
-    assert "Read-only file system" in engine.docker("exec", container, "touch", "/opt/model/x", check=False)
+    assert "Read-only file system" in engine.docker(
+        "exec", container, "touch", "/app/artifacts/x", check=False
+    )
     packages = engine.docker("exec", container, "ls", *site_packages(engine, container)).split()
     assert "onnxruntime" in packages
     assert {"lightgbm", "mlflow", "pandas", "pip", "pytest", "sklearn", "uv"}.isdisjoint(packages)
