@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import sys
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from mlportfolio.errors import UserError
+from mlportfolio.errors import UserError, sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mlportfolio.form import Form
     from mlportfolio.interview import Given, Wizard
@@ -90,13 +91,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
     except typer.Abort:
         message, code = "Stopped; nothing was written.", INTERRUPTED
-    except OSError as error:
-        message, code = f"{error.strerror or error}: {error.filename or 'no file named'}.", 1
     except Exception as error:  # noqa: BLE001 - a traceback helps no learner
-        message, code = (
-            f"mlportfolio did not foresee this, please report it: {type(error).__name__}: {error}",
-            1,
-        )
+        message, code = sentence(error), 1
     if "--json" in arguments:
         print(json.dumps({"error": message}))
     else:
@@ -136,8 +132,9 @@ class _QuestionHelp(TyperCommand):
                 choices = f" [{'|'.join(question.choices)}]" if question.choices else ""
                 parameter.help = question.advice + choices  # type: ignore[attr-defined]
         super().format_options(ctx, formatter)
-        with formatter.section("Questions without a flag (--set KEY=VALUE)"):
-            formatter.write_dl([(key, question.advice) for key, question in questions.items()])
+        if questions:
+            with formatter.section("Questions without a flag (--set KEY=VALUE)"):
+                formatter.write_dl([(key, question.advice) for key, question in questions.items()])
 
 
 @app.command(cls=_QuestionHelp, epilog=_EXAMPLES)
@@ -219,6 +216,7 @@ def new(  # noqa: PLR0913 - one parameter for each flag
                 _confirm(wizard, form, where, dry_run=dry_run)
         message = f"Start {form.answers.get('project_name', where.name)}"
         made = project.make(form, where, message, dry_run=dry_run)
+        made.notes += _about_updates(found)
 
         command = interview.command_line(form, _relative(where), set(flags), origin)
         if as_json:
@@ -270,30 +268,14 @@ def _as_record(made: "Made", form: "Form", found: "Source", command: str) -> dic
     }
 
 
-def _as_record(made: "Made", form: "Form", found: "Source", command: str) -> dict[str, Any]:
-    """What was made, for programs."""
-    from mlportfolio import __version__  # noqa: PLC0415
-    from mlportfolio.pipeline import headline  # noqa: PLC0415
-
-    return {
-        "path": str(made.path),
-        "answers": form.answers,
-        "files": made.files,
-        "commit": made.commit,
-        "headline": headline(made.path),
-        "command": command,
-        "template": {"url": found.url, "commit": found.commit},
-        "version": __version__,
-    }
-
-
 def _about_updates(found: "Source") -> list[str]:
     if found.url or not found.commit:
         return []
-    return [
+    note = (
         "This template has no address that other machines know, so updates come with a newer mlportfolio and "
         "`mlportfolio update`; plain `copier update` cannot find them."
-    ]
+    )
+    return [note]
 
 
 def _confirm(wizard: "Wizard", form: "Form", where: Path, *, dry_run: bool) -> None:
@@ -462,6 +444,80 @@ def update(  # noqa: PLR0913 - one parameter for each flag
                     print(plan.next_steps())
     if plan.conflicts:
         raise typer.Exit(1)
+
+
+_STATUS = """\b
+Exit status: 0 if every project is current; 1 if one is behind or broken; 2 if the input was wrong.
+\b
+Examples:
+  mlportfolio status                           the project you are in
+  mlportfolio status cohort/*/                 a table of all of them
+  mlportfolio status cohort.txt --html cohort.html
+"""
+
+
+@app.command(epilog=_STATUS)
+def status(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH",
+            help="Projects, or files that list them, one a line; the working directory if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page that a browser shows and sorts.")
+    ] = None,
+    template: Template = None,
+) -> None:
+    """Say how projects stand: version, newest, the owner's edits, conflicts, last result. Touches nothing."""
+    from mlportfolio import project as projects  # noqa: PLC0415
+    from mlportfolio import status as statuses  # noqa: PLC0415
+
+    if as_json and as_csv:
+        raise UserError("--json and --csv exclude each other; leave one of them out.")
+    projects.leave_foreign_repository()
+    paths = paths or ["."]
+    if html:
+        statuses.check_page(html, paths)
+    places = statuses.find(paths)
+    with projects.stop_signals(), _counted(len(places)) as progress:
+        found = statuses.collect(places, template, progress)
+    if html:
+        statuses.write_page(html, found)
+    if as_json:
+        record = {"projects": [each.record() for each in found], "summary": statuses.summary(found)}
+        print(json.dumps(record))
+    elif as_csv:
+        print(statuses.table_of_values(found), end="")
+    elif html:
+        print(f"{html}: {statuses.summary_line(found)}")
+    elif len(found) == 1:
+        print(statuses.detail(found[0]))
+    else:
+        print(statuses.table(found, shutil.get_terminal_size().columns))
+    if any(each.state != "current" for each in found):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _counted(total: int) -> "Iterator[Callable[[int], None]]":
+    """Count on the terminal what is done, and leave no trace of it."""
+    shown = total > 1 and sys.stderr.isatty()
+
+    def show(done: int) -> None:
+        if shown:
+            print(f"\r{done} of {total}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield show
+    finally:
+        if shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 @app.command()

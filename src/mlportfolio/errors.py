@@ -1,4 +1,4 @@
-"""The one exception that a user sees."""
+"""The one exception that a user sees, and what the others become."""
 
 
 class UserError(Exception):
@@ -10,3 +10,12 @@ class UserError(Exception):
     def __init__(self, message: str, exit_code: int = 2) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def sentence(error: Exception) -> str:
+    """What a user reads instead of a traceback."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}: {error.filename or 'no file named'}."
+    return f"mlportfolio did not foresee this, please report it: {type(error).__name__}: {error}"

@@ -244,9 +244,10 @@ def _place(url: str) -> str:
 
 
 def own_questions() -> dict[str, "Declared"]:
-    """The questions of our own template, for --help."""
-    with open_template() as found:
+    """The questions of our own template, for --help, which must not fail for want of them."""
+    with suppress(UserError), open_template() as found:
         return declared(found.path)
+    return {}
 
 
 def _wanted(wanted: str | None) -> str | None:
@@ -348,8 +349,8 @@ def _expanded(url: str) -> str:
     return re.sub(r"^gl:/?", "https://gitlab.com/", url).removeprefix("git+")
 
 
-def read_yaml(path: Path) -> Any:
-    """The content of a YAML file.
+def read_yaml(path: Path, *, foreign: bool = False) -> Any:
+    """The content of a YAML file; `foreign` as for `parse_yaml`.
 
     Raises:
         UserError: The file is missing, unreadable or no YAML; the message says where.
@@ -358,7 +359,7 @@ def read_yaml(path: Path) -> Any:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
-    return parse_yaml(content, str(path))
+    return parse_yaml(content, str(path), foreign=foreign)
 
 
 def parse_yaml(content: bytes, where: str, *, foreign: bool = False) -> Any:

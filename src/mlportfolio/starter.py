@@ -330,12 +330,15 @@ def recorded(answers: Mapping[str, Any], project: Path) -> Followed | None:
     return Followed(same, same)
 
 
-def follow(answers: Mapping[str, Any], project: Path) -> Followed | None:
+def follow(
+    answers: Mapping[str, Any], project: Path, reading: Callable[[str], Starter] | None = None
+) -> Followed | None:
     """The starter of a project, read again from where it is; where it cannot be, what was recorded holds.
 
     Args:
         answers: The project's answers.
         project: The project's folder, as for `recorded`.
+        reading: What reads it; `load`, if left out.
 
     Raises:
         UserError: As `of`.
@@ -343,7 +346,7 @@ def follow(answers: Mapping[str, Any], project: Path) -> Followed | None:
     if not (old := recorded(answers, project)):
         return None
     try:
-        new = load(old.before.source)
+        new = (reading or load)(old.before.source)
     except UserError as error:
         return _held(old.before, f"cannot be used ({str(error).rstrip('.')})")
     notes = []

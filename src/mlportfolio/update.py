@@ -180,7 +180,7 @@ def read_project(path: Path) -> Project:
         raise UserError(f"{path} leads through a link; name the folder itself: {real}.")
     if not (real / ANSWERS).is_file():
         raise UserError(f"{path} was not made by mlportfolio: it has no {ANSWERS}.")
-    content = read_yaml(real / ANSWERS)
+    content = read_yaml(real / ANSWERS, foreign=True)
     if not isinstance(content, dict) or not set(FROZEN) <= set(content):
         raise UserError(f"{path} was not made by mlportfolio: {ANSWERS} names no {' and no '.join(FROZEN)}.")
     with plain_git_errors():
@@ -226,12 +226,17 @@ def check_committed(project: Project) -> None:
     """Make sure that there is something to merge with.
 
     Raises:
-        UserError: There is no commit yet.
+        UserError: There is no commit yet, or it cannot be read.
     """
     try:
-        git(project.path, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        git(project.path, "rev-parse", "--verify", "--quiet", "HEAD")
     except GitError as error:
         raise UserError(f"{project.path} has no commit yet; commit what is there, then update.") from error
+    try:
+        git(project.path, "cat-file", "-e", "HEAD^{tree}")
+    except GitError as error:
+        message = f"{project.path} is damaged: git cannot read its last commit."
+        raise UserError(message, exit_code=1) from error
 
 
 def check_ready(project: Project) -> None:
@@ -382,7 +387,7 @@ def _form(
 
 
 class _Merge:
-    """One merge, in a repository that borrows the project's objects and gives nothing back.
+    """One merge, in a repository with a copy of the project's last commit, which gives nothing back.
 
     Args:
         project: Whose last commit takes the changes.
@@ -403,9 +408,8 @@ class _Merge:
         self._repository.mkdir()
         kind = git(path, "rev-parse", "--show-object-format")
         git(self._repository, "init", "--quiet", f"--object-format={kind}")
-        objects = git(path, "rev-parse", "--path-format=absolute", "--git-path", "objects")
-        (self._repository / ".git/objects/info/alternates").write_text(objects + "\n")
         head = git(path, "rev-parse", "HEAD")
+        self._take_over(head)
         files = self._files(head)
         self._leave_what_is_owned(files)
         if ANSWERS in files:  # it may name another address than ours, which is no edit of the owner's
@@ -437,6 +441,15 @@ class _Merge:
             commit,
             unmerged,
         )
+
+    def _take_over(self, commit: str) -> None:
+        """Copy a commit of the project. Were its objects only borrowed, git would mark them as just used."""
+        path = self._project.path
+        names = git_bytes(path, "rev-list", "--objects", "--no-object-names", "--no-walk", commit)
+        quick = ("-c", "pack.compression=0", "pack-objects", "--window=0")
+        pack = git_bytes(path, *quick, "--stdout", "--quiet", given=names)
+        git(self._repository, "index-pack", "--stdin", given=pack)
+        (self._repository / ".git/shallow").write_text(commit + "\n")
 
     def _files(self, commit: str) -> set[str]:
         names = git_bytes(self._repository, "ls-tree", "-r", "-z", "--name-only", commit)
