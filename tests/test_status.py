@@ -108,6 +108,7 @@ def test_what_the_owner_did_is_counted_against_the_version_of_the_project(
     project = make(command, "rain", version)
     worked_on(project)
     write(project, {"new file.txt": "new", "README.md": "# Mine\n"})
+    git_in(project, "mv", "sql/features.sql", "sql/columns.sql")
     [record] = told(command, "rain")
     assert record["edits"] == {
         "changed": 1,
@@ -120,7 +121,7 @@ def test_what_the_owner_did_is_counted_against_the_version_of_the_project(
             {"path": STEPS, "kind": "changed"},
         ],
     }
-    assert record["uncommitted"] == ["README.md", "new file.txt"]
+    assert record["uncommitted"] == ["README.md", "new file.txt", "sql/columns.sql", "sql/features.sql"]
     assert record["headline"] == {"cost a day": "0.61", "rows": "1,200"}
 
 
