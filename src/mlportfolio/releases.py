@@ -220,7 +220,7 @@ def _version_in(pyproject: bytes) -> str | None:
     except ValueError:
         return None
     version = project.get("version") if isinstance(project, dict) else None
-    return version if isinstance(version, str) and re.fullmatch(VERSION, f"v{version}") else None
+    return version if re.fullmatch(VERSION, f"v{version}") else None
 
 
 def _has_template(root: Path, commit: str) -> bool:
@@ -302,7 +302,7 @@ def write_bundle(root: Path, version: str, bundle: Path) -> None:
             # Nothing is taken over from how this machine stored its objects, or stores others.
             *("-c", "pack.compression=6", "-c", "core.bigFileThreshold=512m"),
             *("-c", "pack.windowMemory=0", "-c", "pack.usePathWalk=false", "-c", "pack.useSparse=false"),
-            *("pack-objects", "--stdout", "--revs", "--threads=1", "--no-reuse-delta", "--no-reuse-object"),
+            *("pack-objects", "--stdout", "--revs", "--threads=1", "--no-reuse-object"),
             *("--no-use-bitmap-index", "--window=10", "--depth=50", "--quiet"),
             given="\n".join({line.split()[0]: "" for line in refs.splitlines()}) + "\n",
             environment={"GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(repository / "objects")},
