@@ -352,6 +352,90 @@ def test_refused_input(arguments: list[str], message: str, command: Command, tin
     ("flag", "value", "reason"),
     [
         ("--package-name", "class", "keyword"),
+@pytest.fixture
+def places(tiny: Path) -> Path:
+    """The tiny template with a question that takes several of its choices, where there is a container."""
+    with (tiny / "copier.yml").open("a") as file:
+        file.write(
+            "places:\n  type: str\n  multiselect: true\n  help: Where?\n  when: '{{ container }}'\n"
+            "  choices: {A small machine: vm, The cloud: cloud, The shore: shore}\n"
+            "  default: '{% if container %}[vm]{% else %}[]{% endif %}'\n"
+        )
+    (tiny / "template/{% if 'cloud' in places %}cloud{% endif %}").mkdir()
+    (tiny / "template/{% if 'cloud' in places %}cloud{% endif %}/how.md").write_text("Fly.\n")
+    return tiny
+
+
+@pytest.mark.parametrize(
+    ("given", "chosen"),
+    [
+        ("", []),
+        ("[]", []),
+        ("cloud", ["cloud"]),
+        ("shore, vm", ["vm", "shore"]),
+        ("[cloud, cloud,vm]", ["vm", "cloud"]),
+    ],
+)
+def test_several_choices_from_a_flag(given: str, chosen: list[str], command: Command, places: Path) -> None:
+    result = command("new", "x", "--yes", "--json", "--template", str(places), "--set", f"places={given}")
+    assert result.code == 0, result.out
+    record = json.loads(result.out)
+    assert record["answers"]["places"] == chosen == answers_of(Path("x"))["places"]
+    assert ("cloud/how.md" in record["files"]) == ("cloud" in chosen)
+    if chosen != ["vm"]:
+        words = shlex.split(record["command"].replace(" x ", " y "))
+        assert f"places={','.join(chosen)}" in words
+        assert command(*words[1:], "--json").code == 0
+        assert content_of(Path("y")) == content_of(Path("x"))
+
+
+def test_several_choices_from_a_file(command: Command, places: Path) -> None:
+    Path("mine.yml").write_text("places: [shore, cloud]\n")
+    for destination, file in (("x", "mine.yml"), ("y", "x/.copier-answers.yml")):
+        assert command("new", destination, "--yes", "--template", str(places), "--answers", file).code == 0
+        assert answers_of(Path(destination))["places"] == ["cloud", "shore"]
+
+
+def test_several_choices_at_a_terminal(keys: PipeInput, command: Command, places: Path) -> None:
+    down_to_cloud = DOWN + " " + ENTER  # vm is chosen to begin with
+    parts = "y" + ENTER * 3  # the container, its port, the workers
+    keys.send_text(CUSTOMISE + TINY_PROBLEM + TINY_NAMES + parts + down_to_cloud + "y" + ENTER)
+    result = command("new", "--template", str(places))
+    assert result.code == 0, result.err
+    assert answers_of(Path("rain"))["places"] == ["vm", "cloud"]
+    assert "A small machine, The cloud" in result.out
+    assert "--set places=vm,cloud" in result.out
+
+
+def test_none_of_several_choices_at_a_terminal(keys: PipeInput, command: Command, places: Path) -> None:
+    keys.send_text(CUSTOMISE + TINY_PROBLEM + TINY_NAMES + "y" + ENTER * 3 + " " + ENTER + "y" + ENTER)
+    assert command("new", "--template", str(places)).code == 0
+    assert answers_of(Path("rain"))["places"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "places=vm,moon"], "--set places: 'moon' is not among: vm, cloud, shore."),
+        (["--answers", "mine.yml"], "places in mine.yml: None is not among: vm, cloud, shore."),
+        (["--set", "container=no", "--set", "places=vm"], "does not arise"),
+    ],
+)
+def test_what_is_none_of_several_choices(
+    arguments: list[str], message: str, command: Command, places: Path
+) -> None:
+    Path("mine.yml").write_text("places: [vm, null]\n")
+    result = command("new", "x", "--yes", "--template", str(places), *arguments)
+    assert result.code == 2
+    assert message in result.err
+    assert not Path("x").exists()
+
+
+def test_several_choices_do_not_arise(command: Command, places: Path) -> None:
+    assert command("new", "x", "--yes", "--template", str(places), "--set", "container=no").code == 0
+    assert "places" not in answers_of(Path("x"))
+
+
         ("--package-name", "json", "standard library"),
         ("--package-name", "pandas", "depends on"),
         ("--package-name", "My-Package", "lower-case"),

@@ -237,10 +237,11 @@ class Form:
         return _converted(self._question(key, self._worker.answers), raw)
 
     def label(self, key: str) -> str | None:
-        """The words of the choice that was made; None where the question offers no choices."""
+        """The words of what was chosen; None where that is nothing, or the question offers no choices."""
         value = self.answers[key]
+        chosen = value if isinstance(value, list) else [value]
         choices = self.question(key)._formatted_choices  # noqa: SLF001
-        return next((str(each.title) for each in choices if each.value == value), None)
+        return ", ".join(str(each.title) for each in choices if each.value in chosen) or None
 
     def accept(self, key: str, raw: Any) -> None:
         """Check an answer and keep it.
@@ -308,6 +309,11 @@ def _converted(question: Question, raw: Any) -> Any:
     """`raw` as the question's type. Stricter than copier, to which any text is true and True is 1.0."""
     kind = question.get_type_name()
     allowed = [str(choice.value) for choice in question._formatted_choices]  # noqa: SLF001
+    if question.multiselect:
+        chosen = raw if isinstance(raw, list) else _listed(raw)
+        if wrong := [each for each in chosen if each not in allowed]:
+            raise UserError(f"{wrong[0]!r} is not among: {', '.join(allowed)}.")
+        return question.parse_answer(chosen)
     try:
         fits = str(raw).strip().lower() in _BOOLEANS if kind == "bool" else not isinstance(raw, bool)
         if not fits:
@@ -324,6 +330,14 @@ def _converted(question: Question, raw: Any) -> Any:
         expected = f"one of: {', '.join(allowed)}" if allowed else _WORDS.get(kind, kind)
         raise UserError(f"{raw!r} is not {expected}.") from error
     return value
+
+
+def _listed(raw: Any) -> list[str]:
+    """The items of "a,b", or of the "[a, b]" that plain copier takes."""
+    text = str(raw).strip()
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1]
+    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 class _BadTextError(ValueError):

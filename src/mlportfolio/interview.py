@@ -143,7 +143,7 @@ def check_given(form: Form, given: Mapping[str, Given], starter: Starter | None)
         with refused_at(answer.where):
             value = form.check_kind(key, answer.value)
             if starter and key in fixed and value != form.check_kind(key, fixed[key]):
-                raise UserError(f"the starter {starter.name} fixes {key} to {_plain(fixed[key])}.")
+                raise UserError(f"the starter {starter.name} fixes {key} to {as_typed(fixed[key])}.")
 
 
 def fill(
@@ -255,9 +255,9 @@ class Wizard:
                 form.accept(key, default)
                 return
 
-        def check(text: str) -> str | bool:
+        def check(answer: Any) -> str | bool:
             try:
-                form.check(key, text)
+                form.check(key, answer)
             except UserError as error:
                 return str(error)
             return True
@@ -312,7 +312,7 @@ class Wizard:
             if isinstance(value, bool):
                 shown = "yes" if value else "no"
             else:
-                shown = form.label(key) or _plain(value) or "-"
+                shown = form.label(key) or as_typed(value) or "-"
             table.add_row(key.replace("_", " "), Text(shown))
         self._console.print()
         self._console.print(table)
@@ -368,16 +368,18 @@ def _command(
     words += [f"{flag(name)}={_quoted(value)}" for name, value in origin.items() if value]
     for key, value in answers.items():
         if key not in named:
-            words.append(f"--set {key}={_quoted(_plain(value))}")
+            words.append(f"--set {key}={_quoted(as_typed(value))}")
         elif isinstance(value, bool):
             words.append(flag(key) if value else flag(f"no_{key}"))
         else:
-            words.append(f"{flag(key)}={_quoted(_plain(value))}")
+            words.append(f"{flag(key)}={_quoted(as_typed(value))}")
     return " ".join(words)
 
 
-def _plain(value: Any) -> str:
-    """The value as one would type it: 4, not 4.0."""
+def as_typed(value: Any) -> str:
+    """The value as one would type it: 4, not 4.0; a list with commas."""
+    if isinstance(value, list):
+        return ",".join(map(str, value))
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 

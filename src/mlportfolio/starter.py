@@ -356,8 +356,8 @@ def follow(
         del fixed["domain"]  # another domain would be another project
         notes.append(f"The starter {new.name} now fixes the domain to {other}; this project keeps {domain}.")
     for key, value in fixed.items():
-        if key in answers and str(answers[key]) != str(value):
-            was = f"it was {_shown(answers[key])}"
+        if key in answers and _differs(old_value := answers[key], value):
+            was = f"it was {_shown(','.join(old_value) if isinstance(old_value, list) else old_value)}"
             notes.append(f"The starter {new.name} now fixes {key} to {_shown(value)}; {was}.")
     choices = tuple(dict.fromkeys([*new.domains, domain])) if new.domains and domain else ()
     lost = old.before.marks
@@ -369,6 +369,13 @@ def follow(
 
 def _given(project: Path, path: str, mark: str) -> str | None:
     """A document as the starter gave it; None where the repository does not have it."""
+def _differs(recorded: Any, given: Any) -> bool:
+    """Whether an answer is another than the starter's, where several choices are a text: a,b."""
+    if isinstance(recorded, list):
+        return sorted(recorded) != sorted(each.strip() for each in str(given).split(",") if each.strip())
+    return str(recorded) != str(given)
+
+
     with suppress(GitError, UnicodeDecodeError):
         now = git_bytes(project, "cat-file", "blob", f"HEAD:{path}")
         if _mark(now) == mark:

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mlportfolio.errors import UserError
-from mlportfolio.interview import Given, Wizard, check_given, check_keys, refused_at
+from mlportfolio.interview import Given, Wizard, as_typed, check_given, check_keys, refused_at
 from mlportfolio.project import uninterrupted
 from mlportfolio.releases import VERSION, GitError, git, git_bytes, is_checkout, order
 from mlportfolio.source import (
@@ -126,7 +126,7 @@ class Plan:
         conflicts = f", {len(self.conflicts)} of them in conflict" if self.conflicts else ""
         lines.append(f"{count}{conflicts}." if self.changes else "Nothing to change.")
         for key, value in self.new_answers.items():
-            lines.append(f"New question {key}: {value} (another: --set {key}=…)")
+            lines.append(f"New question {key}: {as_typed(value) or '-'} (another: --set {key}=…)")
         return "\n".join(lines)
 
     @property
