@@ -25,24 +25,13 @@ from mlportfolio.releases import (
     synthesized,
     write_bundle,
 )
-from tests.conftest import REPOSITORY, Ran, content_of, run
+from tests.conftest import REPOSITORY, content_of, run
+from tests.package import commit, hatch, set_version, with_package
 
 pytestmark = pytest.mark.usefixtures("home")
 
 Bump = Callable[..., str]
 Build = Callable[..., Path]
-
-
-def commit(folder: Path, *, minute: int = 0) -> str:
-    """Commit everything, as if in that minute of 2024."""
-    git(folder, "add", "--all")
-    when = f"{1_704_067_200 + 60 * minute} +0100"
-    git(
-        folder,
-        *("commit", "--quiet", "--allow-empty", "--message", "Work"),
-        environment={"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when},
-    )
-    return git(folder, "rev-parse", "HEAD")
 
 
 def write(folder: Path, version: object) -> None:
@@ -514,35 +503,6 @@ def test_missing_git_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def package(released: Path) -> Path:
     """The package's own sources beside the small template, in a repository with three releases."""
     return with_package(released)
-
-
-def with_package(checkout: Path) -> Path:
-    """Add the package's sources as they are now, and commit them."""
-    version = git(checkout, "show", "HEAD:pyproject.toml").partition('version = "')[2].partition('"')[0]
-    for name in (".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml"):
-        shutil.copy(REPOSITORY / name, checkout)
-    for name in ("src", "scripts"):
-        shutil.copytree(
-            REPOSITORY / name,
-            checkout / name,
-            ignore=shutil.ignore_patterns("__pycache__"),
-            dirs_exist_ok=True,
-        )
-    set_version(checkout, version)
-    commit(checkout, minute=50)
-    return checkout
-
-
-def set_version(package: Path, version: str) -> None:
-    lines = (package / "pyproject.toml").read_text().splitlines()
-    [place] = [number for number, line in enumerate(lines) if line.startswith("version = ")]
-    lines[place] = f'version = "{version}"'
-    (package / "pyproject.toml").write_text("\n".join(lines) + "\n")
-
-
-def hatch(folder: Path, out: Path, target: str, environment: dict[str, str] | None = None) -> Ran:
-    words = (sys.executable, "-m", "hatchling", "build", "-d", str(out), "-t", target)
-    return run(folder, {**os.environ, **(environment or {})}, *words)
 
 
 @pytest.fixture

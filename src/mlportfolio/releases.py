@@ -119,12 +119,16 @@ def git_bytes(
 
 
 def _reason(said: bytes) -> str:
-    lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
+    """The one line of git's that says what is wrong."""
+    lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
     reasons = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
     # Of a failing connection git says only that it failed; ssh has said why on the line before.
     if reasons and "read from remote repository" in reasons[0]:
         reasons = lines
-    return reasons[0].removeprefix("fatal: ").removeprefix("error: ").rstrip(".") if reasons else ""
+    reason = " ".join(reasons[:1])
+    if reason.endswith(":"):
+        reason = f"{reason} {' '.join(lines[lines.index(reason) + 1 :][:1])}"
+    return reason.removeprefix("fatal: ").removeprefix("error: ").rstrip(". ")
 
 
 def check_git() -> None:
@@ -174,7 +178,7 @@ def history(root: Path) -> list[Release]:
         git(root, "rev-parse", "--verify", "--quiet", "HEAD")
     except GitError:
         return []  # no commit yet
-    _fetch_what_lacks(root)
+    fetch_what_lacks(root, "--first-parent", "HEAD", "--", "pyproject.toml")
     found: dict[str, Release] = {}
     commits = _that_touch_the_version(root)
     for (commit, time), version in zip(commits.items(), _versions_at(root, commits), strict=True):
@@ -189,10 +193,16 @@ def history(root: Path) -> list[Release]:
     return sorted(found.values(), key=lambda each: order(each.version))
 
 
-def _fetch_what_lacks(root: Path) -> None:
-    """Fetch at once what a partial clone lacks: read one by one, each file would be a way to the server."""
-    words = ("--objects", "--missing=print", "--first-parent", "HEAD", "--", "pyproject.toml")
-    lacking = [line[1:] for line in git(root, "rev-list", *words).splitlines() if line.startswith("?")]
+def fetch_what_lacks(root: Path, *wanted: str) -> None:
+    """Fetch at once what a partial clone lacks of the objects that `git rev-list` lists.
+
+    Read one by one, each would be a way to the server.
+
+    Raises:
+        GitError: The server cannot be reached.
+    """
+    listed = git(root, "rev-list", "--objects", "--missing=print", *wanted).splitlines()
+    lacking = [line[1:] for line in listed if line.startswith("?")]
     if lacking:
         git_bytes(root, "pack-objects", "--stdout", "--quiet", given="\n".join(lacking) + "\n")
 

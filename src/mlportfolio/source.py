@@ -17,6 +17,7 @@ from mlportfolio.releases import (
     VERSION,
     GitError,
     check_git,
+    fetch_what_lacks,
     git,
     history,
     is_bare,
@@ -59,14 +60,21 @@ class Declared:
 class Releases:
     """Every version of a template, in a bare repository of our own.
 
+    Args:
+        repository: That repository.
+        url: As the attribute.
+        place: What messages call the template.
+        lender: The checkout whose objects the repository uses, if it has none of its own.
+
     Attributes:
         url: The address that a project records; None where there is none that holds on other machines.
         versions: What is released, oldest first, as `v1.2.3`.
     """
 
-    def __init__(self, repository: Path, url: str | None, place: str) -> None:
+    def __init__(self, repository: Path, url: str | None, place: str, lender: Path | None = None) -> None:
         self._repository = repository
         self._place = place
+        self._lender = lender
         self.url = url
         tags = git(repository, "tag", "--list").splitlines()
         self.versions = sorted((tag for tag in tags if VERSION.fullmatch(tag)), key=order)
@@ -128,6 +136,8 @@ class Releases:
             version = self.resolve(wanted)
             commit = self._commit(version)
             folder = self._repository.parent / commit
+            if self._lender:
+                fetch_what_lacks(self._lender, "--no-walk", commit)
             if not folder.exists():
                 folder.mkdir()
                 index = {"GIT_INDEX_FILE": str(folder) + ".index", "GIT_WORK_TREE": str(folder)}
@@ -190,11 +200,21 @@ def open_releases(wanted: str | None = None) -> Iterator[Releases]:
             shared = ["--shared"] if folder else []
             git(Path(name), "clone", "--bare", "--quiet", *shared, "--", origin, repository)
         except GitError as error:
-            raise UserError(f"git cannot clone {place}: {error}.", exit_code=1) from error
+            what = origin if origin == str(BUNDLE) else place
+            raise UserError(f"git cannot clone {what}: {error}.", exit_code=1) from error
         if origin != str(BUNDLE):
-            for release in history(repository):
-                git(repository, "update-ref", f"refs/tags/{release.tag}", release.commit)
-        yield Releases(repository, url, place)
+            _tag(repository, folder or repository, place)
+        yield Releases(repository, url, place, folder)
+
+
+def _tag(repository: Path, root: Path, place: str) -> None:
+    """Give every release in the history of `root` its tag, where there is none."""
+    try:
+        found = history(root)
+    except GitError as error:
+        raise UserError(f"{place}: {error}.", exit_code=1) from error
+    for release in found:
+        git(repository, "update-ref", f"refs/tags/{release.tag}", release.commit)
 
 
 @contextmanager

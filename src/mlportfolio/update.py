@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from mlportfolio.errors import UserError
 from mlportfolio.interview import Given, Wizard, as_typed, check_given, check_keys, refused_at
 from mlportfolio.project import uninterrupted
-from mlportfolio.releases import VERSION, GitError, git, git_bytes, is_checkout, order
+from mlportfolio.releases import VERSION, GitError, check_git, git, git_bytes, is_checkout, order
 from mlportfolio.source import (
     FROZEN,
     Releases,
@@ -184,6 +184,7 @@ def read_project(path: Path) -> Project:
     if not isinstance(content, dict) or not set(FROZEN) <= set(content):
         raise UserError(f"{path} was not made by mlportfolio: {ANSWERS} names no {' and no '.join(FROZEN)}.")
     with plain_git_errors():
+        check_git()
         is_root = is_checkout(real)
     if not is_root:
         raise UserError(f"{path} is not the root of a git repository; run `git init` there, and commit.")
