@@ -115,6 +115,7 @@ def _downloaded(url: str, limit: int) -> bytes:
 
 def _from_git(where: str, limit: int) -> bytes:
     address, _, name = where.removeprefix("git+").partition("#")
+    where = without_credentials(where)
     try:
         parts = urlsplit(address)
     except ValueError as error:

@@ -51,6 +51,7 @@ _DOCUMENTS = (".md", ".rst", ".txt", ".csv")
 _COMPONENT = re.compile(r"\w(?:[\w .-]*\w)?")
 _LONGEST = 200  # bytes of a path
 _HUGE = 10**18
+_MANY = 100  # choices in one answer
 _WIDEST = 60  # characters of a value in a message
 # pytest runs what a test*.txt shows, and coding agents do what their notes say.
 _ACTED_ON = re.compile(r"test.*\.txt|(agents|claude|gemini)(\..*)?\.md")
@@ -149,6 +150,8 @@ class Starter:
         wrong = {}
         for section, answers in (("defaults", self.defaults), ("fixed", self.fixed)):
             for key in answers:
+                if key == "domain" and self.domains:
+                    continue  # the list says what is wrong with it
                 if key not in questions:
                     wrong[key] = f"{section}: there is no question {key}. {_near(key, asked)}"
                 elif questions[key].computed:
@@ -355,10 +358,6 @@ def follow(
     if (other := fixed.get("domain", domain)) != domain:
         del fixed["domain"]  # another domain would be another project
         notes.append(f"The starter {new.name} now fixes the domain to {other}; this project keeps {domain}.")
-    for key, value in fixed.items():
-        if key in answers and _differs(old_value := answers[key], value):
-            was = f"it was {_shown(','.join(old_value) if isinstance(old_value, list) else old_value)}"
-            notes.append(f"The starter {new.name} now fixes {key} to {_shown(value)}; {was}.")
     choices = tuple(dict.fromkeys([*new.domains, domain])) if new.domains and domain else ()
     lost = old.before.marks
     notes += [f"{path} stays as it is: this repository lacks what the starter gave first." for path in lost]
@@ -369,13 +368,6 @@ def follow(
 
 def _given(project: Path, path: str, mark: str) -> str | None:
     """A document as the starter gave it; None where the repository does not have it."""
-def _differs(recorded: Any, given: Any) -> bool:
-    """Whether an answer is another than the starter's, where several choices are a text: a,b."""
-    if isinstance(recorded, list):
-        return sorted(recorded) != sorted(each.strip() for each in str(given).split(",") if each.strip())
-    return str(recorded) != str(given)
-
-
     with suppress(GitError, UnicodeDecodeError):
         now = git_bytes(project, "cat-file", "blob", f"HEAD:{path}")
         if _mark(now) == mark:
@@ -407,6 +399,7 @@ def load(where: str) -> Starter:
 
 def listed(where: str, wrong: list[str]) -> str:
     """Mistakes as one message."""
+    where = without_credentials(where)
     if len(wrong) == 1:
         return f"{where}: {wrong[0]}"
     return "\n".join([f"{where} has {len(wrong)} mistakes:", *(f"  - {each}" for each in wrong)])
@@ -419,6 +412,7 @@ def read(where: str) -> tuple[Starter, list[str]]:
         UserError: It cannot be read, or is no mapping.
     """
     found = fetch(where, LIMIT)
+    where = without_credentials(where)
     if found.content.lstrip()[:1] == b"<":
         raise UserError(f"{where} is a web page, not a starter; give the address of the file itself.")
     values = parse_yaml(found.content, where, foreign=True)
@@ -495,18 +489,23 @@ def _answers(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _WrongError(f"{_shown(value)} is not {_KEYS['fixed']}.")
     for key, answer in value.items():
-        if not _is_plain(answer) and not isinstance(answer, str):  # nor a number that nobody can print
+        several = answer if isinstance(answer, list) else [answer]
+        # Neither a number that nobody can print, nor what unfolds without end.
+        if len(several) > _MANY or not all(_is_plain(each) or isinstance(each, str) for each in several):
             raise _WrongError(
-                f"{_shown(key)} is {_shown(answer)}: an answer is a text, a number, true or false."
+                f"{_shown(key)} is {_shown(answer)}: an answer is a text, a number, true, false, "
+                "or a list of choices."
             )
-        if isinstance(answer, str):
-            _text(answer)
-    return {_text(key): answer for key, answer in value.items()}
+        for text in (each for each in (key, *several) if isinstance(each, str)):
+            _text(text)
+    return {_line(key, "a question"): answer for key, answer in value.items()}
 
 
 def _domains(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not value:
+    if not isinstance(value, list):
         raise _WrongError(f"{_shown(value)} is not {_KEYS['domains']}.")
+    if not value:
+        raise _WrongError("the list is empty; without domains, all of them are to choose from.")
     return tuple(dict.fromkeys(_line(each, "the name of a domain") for each in value))
 
 
@@ -517,6 +516,8 @@ def _files(value: Any) -> dict[str, str]:
         if wrong := _path_mistake(path):
             raise _WrongError(wrong)
         _text(text, f"the text of {path}")
+    if sum(map(len, value.values())) > LIMIT:  # a text that is named once may stand in many places
+        raise _WrongError(f"the texts have more than {LIMIT:,} characters in all.")
     alike: dict[str, str] = {}
     for path in value:
         for each in (path, *(str(folder) for folder in Path(path).parents)):
@@ -625,8 +626,11 @@ def _lines(starter: Starter) -> Iterator[str]:
             yield title
             width = max(map(len, rows))
             for name, value in rows.items():
-                text = str(value).lower() if isinstance(value, bool) else " ".join(str(value).split())
-                yield f"  {name:{width}}  {text}".rstrip()
+                several = value if isinstance(value, list) else [value]
+                texts = (
+                    " ".join(each.split()) if isinstance(each, str) else _shown(each) for each in several
+                )
+                yield f"  {name:{width}}  {', '.join(texts)}".rstrip()
 
 
 def example(found: Source) -> str:

@@ -303,8 +303,16 @@ def planned(  # noqa: PLR0913 - the last four have defaults
             for key, value in after.answers.items()
             if key not in project.answers and key not in (given or {})
         }
-        plan.notes = list(starter.notes) if starter else []
+        plan.notes = [*starter.notes, *_refixed(starter.after, project, after)] if starter else []
         yield plan
+
+
+def _refixed(starter: Starter, project: Project, after: "Form") -> Iterator[str]:
+    """What the owner should know about answers that the starter changes."""
+    for key, value in after.answers.items():
+        if key in starter.fixed and project.answers.get(key, value) != value:
+            was, now = as_typed(project.answers[key]), as_typed(value)
+            yield f"The starter {starter.name} now fixes {key} to {now}; it was {was}."
 
 
 def newest(project: Project, releases: Releases, starter: Followed | None = None) -> str:
