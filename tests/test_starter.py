@@ -3,6 +3,8 @@
 import http.server
 import json
 import os
+import re
+import shutil
 import ssl
 import subprocess
 import sys
@@ -810,6 +812,57 @@ def test_show_says_everything(cohort: Write, command: Command) -> None:
     assert record["files"] == {"docs/a.md": "a\nb\n"}
 
 
+# --- the how-to ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Path:
+    """The real template as it is now, with one release: others may be at work on it."""
+    folder = tmp_path / "real"
+    folder.mkdir()
+    shutil.copy(REPOSITORY / "copier.yml", folder)
+    unwanted = shutil.ignore_patterns("__pycache__", "*.pyc")
+    shutil.copytree(REPOSITORY / "template", folder / "template", ignore=unwanted)
+    git_in(folder, "init", "--quiet", "--initial-branch=main")
+    commit_all(folder, "First", "v0.1.0")
+    return folder
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_how_to_work_as_written(real: Path, tmp_path: Path) -> None:
+    git_in(tmp_path, "init", "--quiet", "--bare", "published")
+    blocks = re.findall(
+        r"^```sh\n(.+?)^```", (REPOSITORY / "docs/how-to/starter.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    script = "".join(blocks)
+    learners = (
+        'mlportfolio new flights --starter "git+https://git.example.org/mentor/cohort.git@main#spring.yml"'
+    )
+    assert script.count(learners) == 1
+    done = subprocess.run(
+        ["bash", "-euxc", script.replace(learners, f"{learners} --yes")],  # nobody sits at a terminal here
+        env=os.environ
+        | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "MLPORTFOLIO_TEMPLATE": str(real),
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": f"url.{tmp_path / 'published'}.insteadOf",
+            "GIT_CONFIG_VALUE_0": "https://git.example.org/mentor/cohort.git",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    project = Path("cohort/flights")
+    kept = answers_of(project)["starter"]
+    assert kept["source"] == learners.partition('"')[2].rstrip('"')
+    assert (project / "docs/cohort.md").is_file()
+    assert git_in(project, "status", "--porcelain") == ""
+    assert not Path("cohort/look").exists()
+    assert "Nothing to change." in done.stdout
+
+
 # --- with plain copier ----------------------------------------------------------------------------
 
 
@@ -826,29 +879,21 @@ def copier(*arguments: str | Path, folder: Path | None = None) -> None:
 
 
 @pytest.mark.slow
-def test_plain_copier_keeps_the_record_and_asks_for_none(tmp_path: Path, command: Command) -> None:
-    template = tmp_path / "template"
-    subprocess.run(["cp", "-r", REPOSITORY / "template", template], check=True)
-    folder = tmp_path / "real"
-    folder.mkdir()
-    template.rename(folder / "template")
-    (folder / "copier.yml").write_text((REPOSITORY / "copier.yml").read_text())
-    git_in(folder, "init", "--quiet", "--initial-branch=main")
-    commit_all(folder, "First", "v0.1.0")
-    copier("copy", "--defaults", "--quiet", folder, "plain")
+def test_plain_copier_keeps_the_record_and_asks_for_none(real: Path, command: Command) -> None:
+    copier("copy", "--defaults", "--quiet", real, "plain")
     assert "starter" not in (Path("plain") / ".copier-answers.yml").read_text()
 
-    content = {"name": "Spring", "template": f"file://{folder}", "version": "0.1.0", "fixed": {"ci": "none"}}
+    content = {"name": "Spring", "template": f"file://{real}", "version": "0.1.0", "fixed": {"ci": "none"}}
     Path("c.yml").write_text(yaml.safe_dump(content | {"files": {"docs/c.md": "c\n"}}))
     record = new(command, "c.yml")["starter"]
-    copier("copy", "--defaults", "--quiet", "-d", f"starter={json.dumps(record)}", folder, "given")
+    copier("copy", "--defaults", "--quiet", "-d", f"starter={json.dumps(record)}", real, "given")
     assert answers_of(Path("given"))["starter"] == record
     git_in(Path("given"), "init", "--quiet")
     commit_all(Path("given"), "Mine")
 
-    readme = next(path for path in (folder / "template").glob("*/README.md.jinja"))
+    readme = next(path for path in (real / "template").glob("*/README.md.jinja"))
     readme.write_text(readme.read_text() + "\nNew.\n")
-    commit_all(folder, "Second", "v0.2.0")
+    commit_all(real, "Second", "v0.2.0")
     for name in ("x", "given"):
         copier("update", "--defaults", "--quiet", folder=Path(name))
         assert answers_of(Path(name))["_commit"] == "v0.2.0"
