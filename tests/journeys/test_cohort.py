@@ -50,7 +50,7 @@ class Installed:
 
     def take(self, wheel: Path) -> None:
         """Put another release into the environment."""
-        words = [
+        words: list[str | Path] = [
             "uv",
             "pip",
             "install",
