@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -86,7 +86,7 @@ def project(cohort: Path, number: int) -> Path:
     folder = cohort / f"learner-{number:03}"
     answers = {"project_name": f"Flights {number}", "author_name": f"Learner {number}"}
     words = [word for key, value in answers.items() for word in ("--set", f"{key}={value}")]
-    with redirect_stdout(io.StringIO()):
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         code = cli.main(["new", str(folder), "--yes", "--version", NEW if number % 2 else OLD, *words])
     if code:
         sys.exit(f"{folder} could not be made")

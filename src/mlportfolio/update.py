@@ -288,7 +288,9 @@ def planned(  # noqa: PLR0913 - the last four have defaults
                 version = _target(project, releases, to, starter)
             earlier, present = (starter.before, starter.after) if starter else (None, None)
             before = _form(releases.at(project.version), project.answers, starter=earlier)
-            after = _form(releases.at(version), project.answers, given or {}, present, ask=ask)
+            after = before
+            if version != project.version or given or present or ask:
+                after = _form(releases.at(version), project.answers, given or {}, present, ask=ask)
             before.render(folder / "before")
             if (version, after.everything, present) == (project.version, before.everything, earlier):
                 shutil.copytree(folder / "before", folder / "after", symlinks=True)
