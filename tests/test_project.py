@@ -1,7 +1,6 @@
 """A project is made whole or not at all, and its history is the learner's own."""
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -15,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from mlportfolio import project
-from mlportfolio.source import open_template, portable_url
 from tests.conftest import REPOSITORY, Command, answers_of, content_of, git
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -332,99 +330,3 @@ def test_failing_commit_leaves_the_project_and_says_so(home: Path, tiny: Path, c
     assert result.code == 0
     assert "git commit failed, so this is not committed: not on my watch" in result.err
     assert answers_of(Path("x"))["project_name"] == "Rain"
-
-
-# --- where the template comes from ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("url", "recorded"),
-    [
-        ("https://user:secret@example.org/a/b.git", "https://example.org/a/b.git"),
-        ("https://example.org:8443/a/b", "https://example.org:8443/a/b"),
-        ("git@example.org:a/b.git", "git@example.org:a/b.git"),
-        ("ssh://git:secret@example.org/a", "ssh://git@example.org/a"),
-        ("gh:a/b", "gh:a/b"),
-        ("git+https://token@example.org/a", "git+https://example.org/a"),
-        ("/home/ada/template", None),
-        ("../template", None),
-        ("file:///home/ada/template", None),
-        ("", None),
-    ],
-)
-def test_what_is_recorded_holds_elsewhere(url: str, recorded: str | None) -> None:
-    assert portable_url(url) == recorded
-
-
-def test_origin_of_a_checkout_is_recorded_without_credentials(checkout: Path, command: Command) -> None:
-    git(checkout, "remote", "add", "origin", "https://ada:secret@example.org/mlportfolio.git")
-    git(checkout, "tag", "v1.2.3")
-    result = command("new", "x", "--yes", "--json", "--template", str(checkout))
-    answers = answers_of(Path("x"))
-    assert answers["_src_path"] == "https://example.org/mlportfolio.git"
-    assert answers["_commit"] == "v1.2.3"
-    assert json.loads(result.out)["template"] == {"url": answers["_src_path"], "commit": "v1.2.3"}
-
-
-def test_template_behind_a_git_url(tiny: Path, command: Command, tmp_path: Path) -> None:
-    bare = tmp_path / "bare.git"
-    git(tiny, "init", "--quiet")
-    git(tiny, "add", "--all")
-    git(tiny, "commit", "--quiet", "--message", "First")
-    git(tiny, "tag", "v0.3.0")
-    subprocess.run(["git", "clone", "--quiet", "--bare", tiny, bare], check=True)
-    shutil.rmtree(tiny)
-    result = command("new", "x", "--yes", "--template", f"git+file://{bare}")
-    assert result.code == 0, result.err
-    assert answers_of(Path("x"))["_commit"] == "v0.3.0"
-    assert "_src_path" not in answers_of(Path("x"))
-
-
-def test_order_of_templates(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_template() as found:
-        assert found.path == REPOSITORY
-    monkeypatch.setenv("MLPORTFOLIO_TEMPLATE", str(tiny))
-    with open_template() as found:
-        assert found.path == tiny
-    with open_template(str(REPOSITORY)) as found:
-        assert found.path == REPOSITORY
-
-
-def test_no_template_there(command: Command, tmp_path: Path) -> None:
-    for place in (str(tmp_path / "absent"), str(tmp_path), "git+file:///absent/repository"):
-        result = command("new", "x", "--yes", "--template", place)
-        assert result.code != 0
-        assert place.removeprefix("git+") in result.err
-        assert len(result.err.strip().splitlines()) == 1
-    assert list(Path().iterdir()) == []
-
-
-@pytest.mark.slow
-def test_built_package_carries_the_template(tmp_path: Path, checkout: Path) -> None:
-    uv = shutil.which("uv")
-    if not uv:
-        pytest.skip("uv builds the package")
-    for name in ("pyproject.toml", "LICENSE", "src", "README.md", "CHANGELOG.md"):
-        if (source := REPOSITORY / name).is_dir():
-            shutil.copytree(source, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
-        elif source.exists():
-            shutil.copy(source, checkout)
-    subprocess.run(
-        [uv, "build", "--quiet", "--out-dir", tmp_path / "dist", checkout], check=True
-    )  # wheel from sdist
-    [wheel] = (tmp_path / "dist").glob("*.whl")
-    installed = tmp_path / "installed"
-    shutil.unpack_archive(wheel, installed, "zip")
-    packaged = content_of(installed / "mlportfolio/_template")
-    template = {name for name in git(checkout, "ls-files", "-z").split("\0") if name}
-    assert set(packaged) == template
-    environment = {**os.environ, "PYTHONPATH": str(installed)}
-    subprocess.run([sys.executable, "-m", "mlportfolio", "new", "x", "--yes"], check=True, env=environment)
-    subprocess.run(
-        [sys.executable, "-m", "mlportfolio", "new", "y", "--yes", "--template", checkout], check=True
-    )
-    answers = ".copier-answers.yml"
-    assert {name: data for name, (data, _) in content_of(Path("x"), answers).items()} == {
-        name: data for name, (data, _) in content_of(Path("y"), answers).items()
-    }
-    assert "_src_path" not in answers_of(Path("x"))

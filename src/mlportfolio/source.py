@@ -164,7 +164,7 @@ def open_template(wanted: str | None = None, version: str | None = None) -> Iter
     """
     folder = _folder(wanted)
     if folder and not version:
-        yield _checkout(folder)
+        yield _checkout(folder, _folder_url(wanted, folder))
         return
     with open_releases(wanted) as releases:
         yield releases.at(version or releases.newest)
@@ -185,7 +185,7 @@ def open_releases(wanted: str | None = None) -> Iterator[Releases]:
         if folder:
             if not is_checkout(folder):
                 raise UserError(f"{_with_questions(folder)} is no git repository, so it has no versions.")
-            origin, url, place = str(folder), _checkout_url(folder), str(folder)
+            origin, url, place = str(folder), _folder_url(wanted, folder), str(folder)
         elif wanted:
             url = portable_url(wanted)
             path = Path(wanted).expanduser()
@@ -296,14 +296,18 @@ def _own_checkout() -> Path | None:
     raise UserError("This installation of mlportfolio holds no template. Install it again.", exit_code=1)
 
 
-def _checkout(path: Path) -> Source:
+def _folder_url(wanted: str | None, folder: Path) -> str | None:
+    return _checkout_url(folder) if _wanted(wanted) else own_url()
+
+
+def _checkout(path: Path, url: str | None) -> Source:
     """A template in a folder, which is a checkout only if the repository begins there."""
     _with_questions(path)
     if not (path / ".git").exists():
         return Source(path)
     changed = _asked(path, "status", "--porcelain", "--", "copier.yml", "template")
     commit = _version_here(path) if changed == "" else None
-    return Source(path, _checkout_url(path), commit)
+    return Source(path, url, commit)
 
 
 def _version_here(path: Path) -> str | None:
@@ -318,7 +322,8 @@ def _version_here(path: Path) -> str | None:
 def _checkout_url(path: Path) -> str | None:
     if not (path / ".git").exists():
         return None  # git would answer for a repository further up
-    return portable_url(_asked(path, "remote", "get-url", "origin") or "")
+    # As it was given: `git remote get-url` puts in what the user's `insteadOf` has for it, mirrors and secrets.
+    return portable_url(_asked(path, "config", "--get", "remote.origin.url") or "")
 
 
 def _with_questions(path: Path) -> Path:
