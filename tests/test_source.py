@@ -172,6 +172,7 @@ def test_spellings_of_one_address() -> None:
 # --- what a project records -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_order_of_addresses(installed: Installed, released: Path, bare: Path) -> None:
     """Each is recorded only where the ones before it are not there."""
     assert installed.recorded() == (None, "v0.3.0")
@@ -197,6 +198,7 @@ def test_order_of_addresses(installed: Installed, released: Path, bare: Path) ->
     assert installed.recorded("--template", bare, "--version", "v0.2.0", env=named) == (None, "v0.2.0")
 
 
+@pytest.mark.slow
 def test_origin_of_the_checkout_that_the_package_runs_from(
     installed: Installed, package: Path, tmp_path: Path
 ) -> None:
@@ -559,6 +561,7 @@ def ordinary() -> tuple[str, ...]:
     return words
 
 
+@pytest.mark.slow
 def test_no_permission_to_read_the_template(
     bare: Path, installed: Installed, ordinary: tuple[str, ...]
 ) -> None:
@@ -566,10 +569,11 @@ def test_no_permission_to_read_the_template(
     bundle = installed.folder / "mlportfolio/template.bundle"
     for folder in (bare, bundle):
         folder.chmod(0)
+    no_repository = f"'{bare}' does not appear to be a git repository"
     for words in FIRST.values():
         for place, said in {
             str(bare): f"Permission denied: {bare}/HEAD.",
-            bare.as_uri(): f"git cannot clone {bare.as_uri()}: '{bare}' does not appear to be a git repository.",
+            bare.as_uri(): f"git cannot clone {bare.as_uri()}: {no_repository}.",
             "": f"git cannot clone {bundle}: could not open '{bundle}'.",
         }.items():
             done = installed(*words, "--template", place, prefix=ordinary)
@@ -577,6 +581,7 @@ def test_no_permission_to_read_the_template(
     assert [path.name for path in Path().iterdir()] == ["project"]
 
 
+@pytest.mark.slow
 def test_no_permission_to_write(installed: Installed, ordinary: tuple[str, ...]) -> None:
     assert installed("new", "project", "--yes", "--version", "0.1.0").code == 0
     before = content_of(Path("project"))

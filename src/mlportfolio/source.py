@@ -322,7 +322,7 @@ def _version_here(path: Path) -> str | None:
 def _checkout_url(path: Path) -> str | None:
     if not (path / ".git").exists():
         return None  # git would answer for a repository further up
-    # As it was given: `git remote get-url` puts in what the user's `insteadOf` has for it, mirrors and secrets.
+    # As it was given: `git remote get-url` puts in what `insteadOf` has for it, mirrors and secrets.
     return portable_url(_asked(path, "config", "--get", "remote.origin.url") or "")
 
 
