@@ -24,9 +24,8 @@ def commit(folder: Path, *, minute: int = 0) -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
-def with_package(checkout: Path) -> Path:
+def with_package(checkout: Path, version: str) -> Path:
     """Put the package's sources, as they are now, beside the template in a checkout, and commit them."""
-    version = git(checkout, "show", "HEAD:pyproject.toml").partition('version = "')[2].partition('"')[0]
     for name in (".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml"):
         shutil.copy(REPOSITORY / name, checkout)
     for name in ("src", "scripts"):

@@ -502,7 +502,7 @@ def test_missing_git_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def package(released: Path) -> Path:
     """The package's own sources beside the small template, in a repository with three releases."""
-    return with_package(released)
+    return with_package(released, "0.10.0")
 
 
 @pytest.fixture
@@ -629,7 +629,7 @@ def test_new_from_the_wheel_is_new_from_the_checkout(build: Build, tmp_path: Pat
         pytest.skip(f"there is no history to read: {error}")
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", "--shared", REPOSITORY, clone)
-    with_package(clone)
+    with_package(clone, released[-1].version)
     subprocess.run([uv, "build", "--quiet", "--out-dir", tmp_path / "uv", clone], check=True)
     [wheel] = (tmp_path / "uv").glob("*.whl")
     assert build(clone, "wheel").read_bytes() == wheel.read_bytes()  # uv's came from the sdist
