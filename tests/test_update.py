@@ -10,8 +10,8 @@ import pexpect
 import pytest
 import yaml
 
+from mlportfolio import merge, releases, update
 from mlportfolio import project as projects
-from mlportfolio import releases, update
 from mlportfolio.errors import UserError
 from tests.conftest import QUESTIONS, Command, answers_of, commit_all, git_in, write
 
@@ -283,7 +283,7 @@ def test_a_folder_that_cannot_be_written_leaves_the_project_as_it_was(
             raise releases.GitError("No space left on device")  # as git says it, after it has begun
         return said
 
-    monkeypatch.setattr(update, "git", fails)
+    monkeypatch.setattr(merge, "git", fails)
     done = command("update", "rain")
     assert done.code == 1
     assert "No space left on device. It is as it was" in done.err
@@ -305,10 +305,10 @@ def stopped(path: Path, monkeypatch: pytest.MonkeyPatch, before: str) -> None:
 
     ours = update.read_project(path)
     with update.releases_of(ours) as known, update.planned(ours, known, known.newest) as plan:
-        monkeypatch.setattr(update, "git", dies)
+        monkeypatch.setattr(merge, "git", dies)
         with pytest.raises(Killed):
-            update.apply(plan)
-    monkeypatch.setattr(update, "git", real)
+            merge.apply(plan)
+    monkeypatch.setattr(merge, "git", real)
 
 
 def test_an_update_killed_in_the_middle_is_undone_by_the_next(
@@ -319,10 +319,10 @@ def test_an_update_killed_in_the_middle_is_undone_by_the_next(
     # As far as git might have come: some files new, one of them cut off, some gone.
     write(rain, {"src/rain/new.py": "NEW", STEPS: CODE_SO_FAR})
     (rain / "src/rain/old.py").unlink()
-    assert update.recover(rain)
+    assert merge.recover(rain)
     assert files(rain) == before
     assert git_in(rain, "status", "--porcelain") == ""
-    assert not update.recover(rain)
+    assert not merge.recover(rain)
     stopped(rain, monkeypatch, "read-tree")
     done = command("update", "rain")
     assert done.code == 0
@@ -336,12 +336,12 @@ def test_an_update_killed_when_all_is_written_is_undone(
     before = files(rain)
     stopped(rain, monkeypatch, "read-tree")
     journal = (rain / ".git/mlportfolio-update").read_bytes()
-    assert update.recover(rain)
+    assert merge.recover(rain)
     assert command("update", "rain").code == 0
     after = files(rain)
     assert after != before
     (rain / ".git/mlportfolio-update").write_bytes(journal)
-    assert update.recover(rain)
+    assert merge.recover(rain)
     assert files(rain) == before
     assert git_in(rain, "status", "--porcelain") == ""
 

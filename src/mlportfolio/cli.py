@@ -415,7 +415,7 @@ def update(  # noqa: PLR0913 - one parameter for each flag
     template: Template = None,
 ) -> None:
     """Bring a newer template into a project, its owner's work intact."""
-    from mlportfolio import interview  # noqa: PLC0415
+    from mlportfolio import interview, merge  # noqa: PLC0415
     from mlportfolio import project as projects  # noqa: PLC0415
     from mlportfolio import starter as starters  # noqa: PLC0415
     from mlportfolio import update as updates  # noqa: PLC0415
@@ -423,7 +423,7 @@ def update(  # noqa: PLR0913 - one parameter for each flag
     projects.leave_foreign_repository()
     with projects.stop_signals():
         ours = updates.read_project(project)
-        undone = updates.recover(ours.path)
+        undone = merge.recover(ours.path)
         updates.check_ready(ours)
         starter = starters.follow(ours.answers, ours.path)
         named = starter.after.address if starter else None
@@ -438,7 +438,7 @@ def update(  # noqa: PLR0913 - one parameter for each flag
                     print(plan.table())
                     sys.stdout.flush()
                 if not dry_run:
-                    updates.apply(plan)
+                    merge.apply(plan)
                 if as_json:
                     print(json.dumps(plan.record() | {"dry_run": dry_run}))
                 elif not dry_run:

@@ -21,8 +21,8 @@ from multiprocessing import get_all_start_methods, get_context, parent_process
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mlportfolio import merge, update
 from mlportfolio import starter as starters
-from mlportfolio import update
 from mlportfolio.errors import UserError, sentence
 from mlportfolio.pipeline import headline
 from mlportfolio.releases import GitError, git_bytes
@@ -60,7 +60,7 @@ class Status:
     path: Path
     version: str | None = None
     newest: str | None = None
-    edits: list[update.Change] | None = None
+    edits: list[merge.Change] | None = None
     conflicts: list[str] = field(default_factory=list)
     uncommitted: list[str] = field(default_factory=list)
     headline: dict[str, str] = field(default_factory=dict)
@@ -317,7 +317,7 @@ def _compare(
 ) -> Status:
     with _explained(status):
         update.check_committed(project)
-        if update.is_half_done(project.path):
+        if merge.is_half_done(project.path):
             raise UserError(
                 "An update was stopped in the middle; the next `mlportfolio update` undoes it first."
             )
