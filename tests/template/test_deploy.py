@@ -1,21 +1,25 @@
 """What deploy/ holds for each place: valid for the tools that read it, and tried as far as can be."""
 
 import json
+import os
 import shutil
+import socket
 import ssl
 import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener, urlopen
 
 import pytest
 
-from tests.conftest import run
+from mlportfolio.source import declared
+from tests.conftest import REPOSITORY, run
 from tests.template.conftest import BIN, Render
 from tests.template.engine import Engine
 
@@ -52,7 +56,7 @@ def caddy(tools: Tools) -> Path:
 @pytest.fixture(scope="session")
 def project(render: Render) -> Path:
     """A project with the files for every place."""
-    return render()
+    return render(deploy=list(declared(REPOSITORY)["deploy"].choices))
 
 
 def test_the_dockerfile_has_no_usual_mistake(project: Path, tools: Tools, outside: dict[str, str]) -> None:
@@ -210,3 +214,131 @@ def test_the_machine_can_be_small(
     sizes = [line.split()[1] for line in used.splitlines()]
     assert len(sizes) == 2
     assert sum(float(size.removesuffix("MiB")) for size in sizes) < 300
+
+
+# --- SageMaker ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def moto(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that answers as AWS does."""
+    server = tools("moto[server]", "boto3") / "moto_server"
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    log = tmp_path_factory.mktemp("moto") / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen([server, "-H", "127.0.0.1", "-p", str(port)], stdout=output, stderr=output)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(100):
+            with suppress(OSError):
+                urlopen(f"{address}/moto-api/", timeout=2).close()  # noqa: S310 - our own
+                break
+            time.sleep(0.2)
+        else:
+            pytest.fail(log.read_text())
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+class Terraform:
+    """Terraform in a copy of deploy/sagemaker, with no account but moto's."""
+
+    def __init__(self, folder: Path, aws: str, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.aws = aws
+        self.environment = environment | {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ENDPOINT_URL": aws,
+            "AWS_MAX_ATTEMPTS": "2",
+            "AWS_REGION": "eu-west-1",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "CHECKPOINT_DISABLE": "1",
+            "TF_CLI_CONFIG_FILE": os.devnull,
+            "TF_IN_AUTOMATION": "1",
+        }
+
+    def __call__(self, command: str, *arguments: str, code: int = 0) -> str:
+        done = run(self.folder, self.environment, "terraform", command, "-no-color", *arguments)
+        assert done.code == code, done.output
+        return done.output
+
+    def ask(self, action: str, **arguments: str) -> Any:
+        """What SageMaker answers to one call."""
+        signed = "AWS4-HMAC-SHA256 Credential=test/20260101/eu-west-1/sagemaker/aws4_request"
+        headers = {
+            "Authorization": signed,
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": f"SageMaker.{action}",
+        }
+        request = Request(self.aws, json.dumps(arguments).encode(), headers)  # noqa: S310 - our own address
+        with urlopen(request, timeout=10) as answer:  # noqa: S310
+            return json.load(answer)
+
+    def served(self) -> list[tuple[str, str]]:
+        """The endpoints there are, each with the image that answers."""
+        found = []
+        for each in self.ask("ListEndpoints")["Endpoints"]:
+            endpoint = self.ask("DescribeEndpoint", EndpointName=each["EndpointName"])
+            name = endpoint["EndpointConfigName"]
+            (variant,) = self.ask("DescribeEndpointConfig", EndpointConfigName=name)["ProductionVariants"]
+            model = self.ask("DescribeModel", ModelName=variant["ModelName"])
+            found.append((each["EndpointName"], model["PrimaryContainer"]["Image"]))
+        return found
+
+
+@pytest.fixture(scope="module")
+def terraform(
+    project: Path, moto: str, outside: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Terraform:
+    if not shutil.which("terraform"):
+        pytest.skip("there is no terraform")
+    # Where administrators put providers for machines that download none.
+    usual = [*Path("/opt").glob("*"), Path("/usr/local/share/terraform/plugins")]
+    named = os.environ.get("TERRAFORM_PLUGINS")
+    places = [Path(named)] if named else usual
+    plugins = [each for each in places if (each / "registry.terraform.io/hashicorp/aws").is_dir()]
+    if not plugins:
+        pytest.skip("there is no AWS provider for terraform: name its folder in TERRAFORM_PLUGINS")
+    folder = tmp_path_factory.mktemp("terraform")
+    shutil.copy(project / "deploy" / "sagemaker" / "main.tf", folder)
+    terraform = Terraform(folder, moto, outside)
+    terraform("init", f"-plugin-dir={plugins[0]}")
+    return terraform
+
+
+def test_terraform_reads_its_file(terraform: Terraform) -> None:
+    terraform("fmt", "-check", "-diff")
+    assert "The configuration is valid." in terraform("validate")
+
+
+@pytest.mark.slow
+def test_terraform_makes_an_endpoint_and_takes_it_away(terraform: Terraform) -> None:
+    approved = ("-auto-approve", "-input=false")
+    terraform("apply", *approved, "-target=aws_ecr_repository.endpoint", "-var", "tag=1")
+    repository = terraform("output", "-raw", "repository")
+    assert terraform.served() == []
+
+    assert "5 added, 0 changed, 0 destroyed" in terraform("apply", *approved, "-var", "tag=1")
+    assert terraform.served() == [("flight-delay", f"{repository}:1")]
+
+    # Moto cannot update an endpoint, so the move to a new image is looked at before it is made.
+    terraform("plan", "-input=false", "-out=plan", "-var", "tag=2")
+    changes = {
+        each["type"]: each["change"]["actions"]
+        for each in json.loads(terraform("show", "-json", "plan"))["resource_changes"]
+        if each["change"]["actions"] != ["no-op"]
+    }
+    assert changes == {
+        "aws_sagemaker_model": ["create", "delete"],
+        "aws_sagemaker_endpoint_configuration": ["create", "delete"],
+        "aws_sagemaker_endpoint": ["update"],
+    }
+
+    terraform("destroy", *approved, "-var", "tag=1")
+    assert terraform.served() == []
+    assert terraform.ask("ListModels")["Models"] == []
+    assert json.loads((terraform.folder / "terraform.tfstate").read_text())["resources"] == []
