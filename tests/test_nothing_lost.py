@@ -193,7 +193,7 @@ def test_an_update_that_is_killed_at_any_moment_loses_nothing(made: Path, tmp_pa
             git_in(folder, "reset", "--quiet", "--hard")
         assert everything(folder) == started
         assert git_in(folder, "status", "--porcelain") == ""
-        assert not list((folder / ".git").glob("*mlportfolio*"))
+        assert not (folder / ".git/mlportfolio-update").exists()
     assert undone >= 1
 
 
