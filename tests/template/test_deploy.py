@@ -342,3 +342,54 @@ def test_terraform_makes_an_endpoint_and_takes_it_away(terraform: Terraform) -> 
     assert terraform.served() == []
     assert terraform.ask("ListModels")["Models"] == []
     assert json.loads((terraform.folder / "terraform.tfstate").read_text())["resources"] == []
+
+
+# --- Azure ML -------------------------------------------------------------------------------------
+
+
+LOADED = """
+import ast, json, sys
+from azure.ai.ml import load_online_deployment, load_online_endpoint
+
+endpoint = load_online_endpoint("endpoint.yml", params_override=[{"name": "late-flights"}])
+given = [{"endpoint_name": "late-flights"}, {"environment.image": "mine.azurecr.io/x:1"}]
+deployment = load_online_deployment(sys.argv[1], params_override=given)
+print(json.dumps({
+    "auth": endpoint.auth_mode,
+    "model": str(deployment.model.path),
+    "image": deployment.environment.image,
+    "routes": ast.literal_eval(str(deployment.environment.inference_config)),
+    "at_once": deployment.request_settings.max_concurrent_requests_per_instance,
+}))
+"""
+
+
+@pytest.mark.slow
+def test_azure_ml_reads_its_files(
+    project: Path, tools: Tools, outside: dict[str, str], tmp_path: Path
+) -> None:
+    folder = project / "deploy" / "azure_ml"
+    python = tools("azure-ai-ml") / "python"
+    environment = outside | {"AZURE_EXTENSION_DIR": str(tmp_path), "AZUREML_TELEMETRY_ENABLED": "false"}
+    loaded = run(folder, environment, python, "-W", "ignore", "-c", LOADED, "deployment.yml")
+    assert loaded.code == 0, loaded.output
+    found = json.loads(loaded.output.splitlines()[-1])
+    assert found == {
+        "auth": "key",
+        "model": str(project / "artifacts" / "champion"),
+        "image": "mine.azurecr.io/x:1",
+        "routes": {
+            "livenessRoute": {"path": "/health", "port": 8080},
+            "readinessRoute": {"path": "/ready", "port": 8080},
+            "scoringRoute": {"path": "/score", "port": 8080},
+        },
+        "at_once": 32,
+    }
+
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text(
+        (folder / "deployment.yml").read_text().replace("instance_count: 1", "instance_count: x")
+    )
+    refused = run(folder, environment, python, "-W", "ignore", "-c", LOADED, str(wrong))
+    assert refused.code != 0
+    assert "instance_count" in refused.output
