@@ -3,8 +3,9 @@
     python benchmarks/cli.py [--rounds N] [--write] [--ccds-template FOLDER]
 
 All commands of one table run in turn, round after round, so that a busy machine slows each of them alike. The
-two other generators are installed by uv into environments that are thrown away. `ccds` clones its template at
-every call: name a clone of github.com/drivendataorg/cookiecutter-data-science to leave the network out of it.
+package, as a wheel, and the two other generators are installed by uv into environments that are thrown away.
+`ccds` clones its template at every call: name a clone of github.com/drivendataorg/cookiecutter-data-science
+to leave the network out of it.
 """
 
 import argparse
@@ -14,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -24,7 +24,6 @@ import results
 from mlportfolio import releases
 
 REPOSITORY = Path(__file__).parents[1]
-OURS = Path(sys.executable).parent
 FIRST = "0.1.0"
 OTHERS = {"ccds": "cookiecutter-data-science", "kedro": "kedro"}
 
@@ -47,17 +46,18 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
+        ours = installed(work / "mlportfolio", str(wheel(work / "dist")))
         bins = {name: installed(work / name, package) for name, package in OTHERS.items()}
         helps: dict[str, Words] = {
-            "mlportfolio --help": [OURS / "mlportfolio", "--help"],
-            "copier --help": [OURS / "copier", "--help"],
+            "mlportfolio --help": [ours / "mlportfolio", "--help"],
+            "copier --help": [ours / "copier", "--help"],
             "ccds --help": [bins["ccds"] / "ccds", "--help"],
             "kedro --help": [bins["kedro"] / "kedro", "--help"],
         }
         template = snapshot(work / "template")
         makes: dict[str, Words] = {
-            "mlportfolio new --yes": [OURS / "mlportfolio", "new", "ours", "--yes", "--template", template],
-            "copier copy --defaults": [OURS / "copier", "copy", "--quiet", "--defaults", template, "copier"],
+            "mlportfolio new --yes": [ours / "mlportfolio", "new", "ours", "--yes"],
+            "copier copy --defaults": [ours / "copier", "copy", "--quiet", "--defaults", template, "copier"],
             "ccds --no-input": [bins["ccds"] / "ccds", str(options.ccds_template), "--no-input"],
             "kedro new": [
                 bins["kedro"] / "kedro",
@@ -67,22 +67,23 @@ def main() -> None:
                 "--example=n",
             ],
         }
-        others = ", ".join(f"{OTHERS[name]} {released(path)}" for name, path in bins.items())
+        others = ", ".join(f"{OTHERS[name]} {released(path, OTHERS[name])}" for name, path in bins.items())
         intro = (
-            f"{os.cpu_count()} cores, Python {platform.python_version()}, copier {version('copier')}, "
+            f"{os.cpu_count()} cores, Python {platform.python_version()}, copier {released(ours, 'copier')}, "
             f"{others}; median of {options.rounds} rounds, the commands of a table in turn. "
-            "`mlportfolio new` also makes the first commit; ccds and kedro render templates of their own, "
+            "`mlportfolio new` takes the newest release out of its wheel, and also makes the first commit; "
+            "`copier copy` reads that release in a plain folder; ccds and kedro have templates of their own, "
             f"with fewer files. Both updates go from release {FIRST} to the last commit. "
             "Again: `python benchmarks/cli.py --write`."
         )
         address = f"file://{history(work / 'history')}"
         old = ["--template", address, "--version", FIRST]
         subprocess.run(
-            [OURS / "mlportfolio", "new", work / "old", "--yes", *old], check=True, stdout=subprocess.DEVNULL
+            [ours / "mlportfolio", "new", work / "old", "--yes", *old], check=True, stdout=subprocess.DEVNULL
         )
         updates: dict[str, Words] = {
-            "mlportfolio update --yes": [OURS / "mlportfolio", "update", "ours", "--yes"],
-            "copier update --defaults": [OURS / "copier", "update", "--quiet", "--defaults", "copier"],
+            "mlportfolio update --yes": [ours / "mlportfolio", "update", "ours", "--yes"],
+            "copier update --defaults": [ours / "copier", "update", "--quiet", "--defaults", "copier"],
         }
         tables = (
             table(helps, "copier --help", options.rounds, work),
@@ -95,6 +96,13 @@ def main() -> None:
         results.write("cli", "The command", report)
 
 
+def wheel(folder: Path) -> Path:
+    """The package as others install it."""
+    subprocess.run(["uv", "build", "--quiet", "--wheel", "--out-dir", folder, REPOSITORY], check=True)
+    [built] = folder.glob("*.whl")
+    return built
+
+
 def installed(folder: Path, package: str) -> Path:
     """The folder of the commands of `package`, in an environment of its own."""
     subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, folder], check=True)
@@ -104,17 +112,17 @@ def installed(folder: Path, package: str) -> Path:
     return folder / "bin"
 
 
-def released(commands: Path) -> str:
-    """The version of the package that `installed` put into the environment of these commands."""
-    package = OTHERS[commands.parent.name].replace("-", "_")
-    [record] = commands.parent.glob(f"lib/*/site-packages/{package}-*.dist-info")
+def released(commands: Path, package: str) -> str:
+    """The version of a package in the environment of these commands."""
+    [record] = commands.parent.glob(f"lib/*/site-packages/{package.replace('-', '_')}-*.dist-info")
     return record.name.removesuffix(".dist-info").rpartition("-")[2]
 
 
 def snapshot(folder: Path) -> Path:
-    """The template as a plain folder: copier need not clone it, and both render the same files."""
-    shutil.copytree(REPOSITORY / "template", folder / "template")
-    shutil.copy(REPOSITORY / "copier.yml", folder)
+    """The newest release as a plain folder: copier need not clone it, and both render the same files."""
+    newest = releases.history(REPOSITORY)[-1].commit
+    releases.git(REPOSITORY, "archive", f"--output={folder}.tar", newest, "--", *releases.CONTENT)
+    shutil.unpack_archive(f"{folder}.tar", folder)
     return folder
 
 

@@ -198,7 +198,7 @@ def open_releases(wanted: str | None = None) -> Iterator[Releases]:
         try:
             # A folder's objects are used where they are.
             shared = ["--shared"] if folder else []
-            git(Path(name), "clone", "--bare", "--quiet", *shared, "--", origin, repository)
+            git(Path(name), "clone", "--bare", "--quiet", "--template=", *shared, "--", origin, repository)
         except GitError as error:
             what = origin if origin == str(BUNDLE) else place
             raise UserError(f"git cannot clone {what}: {error}.", exit_code=1) from error
