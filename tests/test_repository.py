@@ -51,12 +51,19 @@ def test_commands_of_the_readme_are_accepted(line: str, command: Command) -> Non
     words = [word for word in line.split()[1:] if word not in {"--run", "--dry-run"}]
     if words[0] == "new":
         words.append("--dry-run")
+    if "--starter" in words:
+        assert command("starter", "init", "spring.yml").code == 0
+        words.append("--yes")
+    if words[0] in {"update", "status"}:
+        version = "0.1.0" if words[0] == "update" else __version__
+        assert command("new", "flight_delay", "--yes", "--version", version).code == 0
+        Path("cohort.txt").write_text("flight_delay\n")
     if words[0] == "update":
-        assert command("new", "flight_delay", "--yes", "--version", "0.1.0").code == 0
         words.append("flight_delay")
     result = command(*words)
     assert result.code == 0, result.err
-    assert "flight_delay" in result.out
+    made = "".join(path.read_text() for path in Path().glob("*.[yh]*ml"))
+    assert "flight_delay" in result.out + made
 
 
 def test_the_readme_opens_with_pictures_and_the_two_commands() -> None:
