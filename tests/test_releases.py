@@ -545,6 +545,9 @@ def test_wheel_from_the_sdist_is_the_wheel_from_the_checkout(
     alone = unpacked(sdist, tmp_path / "alone")
     assert (alone / "template.bundle").read_bytes() == bundle_of(package)
     assert build(alone, "wheel").read_bytes() == wheel
+    done = hatch(alone, tmp_path / "no-git", "wheel", {"PATH": str(tmp_path / "nothing")})
+    assert done.code == 0, done.output
+    assert [path.read_bytes() for path in (tmp_path / "no-git").iterdir()] == [wheel]
     # Somebody else's repository, where everything is ignored.
     theirs = tmp_path / "theirs"
     git(tmp_path, "init", "--quiet", theirs)
