@@ -7,6 +7,7 @@ exported graph to plain comparisons of floats, which ONNX Runtime and LightGBM a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,16 +27,19 @@ class Encoding:
 
         Raises KeyError for a field that is not there.
         """
-        n = len(columns[next(iter(self.levels))])
-        matrix = np.empty((n, len(self.levels)), dtype=np.float32)
-        for i, (name, levels) in enumerate(self.levels.items()):
-            if levels is None:
-                # None becomes NaN on the way to float.
-                matrix[:, i] = np.asarray(columns[name], dtype=np.float64)
-            else:
-                rank = {level: float(r) for r, level in enumerate(levels)}
-                matrix[:, i] = [rank.get(value, np.nan) for value in columns[name]]
-        return matrix
+        matrix = [
+            columns[name] if ranks is None else [ranks.get(value, np.nan) for value in columns[name]]
+            for name, ranks in self._ranks
+        ]
+        # None becomes NaN on the way to float.
+        return np.array(matrix, dtype=np.float64).T.astype(np.float32, order="C")
+
+    @cached_property
+    def _ranks(self) -> list[tuple[str, dict[str, float] | None]]:
+        return [
+            (name, None if levels is None else {level: float(rank) for rank, level in enumerate(levels)})
+            for name, levels in self.levels.items()
+        ]
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the form that the model's manifest keeps."""
