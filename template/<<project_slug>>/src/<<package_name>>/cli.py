@@ -80,7 +80,7 @@ def gate(paths: Paths, _: argparse.Namespace) -> int:
 
 def serve(paths: Paths, arguments: argparse.Namespace) -> int:
     """Answer requests, and show the page to try it."""
-    from .serving.app import serve as answer
+    from .serving.server import serve as answer
 
     answer(paths.root, arguments.host, arguments.port)
     return 0

@@ -93,7 +93,11 @@ def reference(columns: Mapping[str, Any], probability: NDArray[Any]) -> dict[str
     """
     return {
         "rows": len(columns[problem.NAMES[0]]),
-        "fields": {field.name: summary(columns[field.name], field.is_category) for field in problem.FIELDS},
+        "fields": {
+            field.name: summary(columns[field.name], field.is_category)
+            for field in problem.FIELDS
+            if not field.personal  # which the log leaves out
+        },
         "probability": summary(probability, is_category=False),
         "positive_rate": float(np.mean(probability)),
     }

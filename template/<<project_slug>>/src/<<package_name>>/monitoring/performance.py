@@ -73,8 +73,8 @@ def accuracy(window: Served) -> Accuracy:
 
 
 def latency(window: Served) -> dict[str, float]:
-    """Return percentiles of the time to answer, in milliseconds."""
-    p50, p95, p99 = np.percentile(window.latency_ms, [50, 95, 99])
+    """Return percentiles of the time to answer, in milliseconds; the newest row's may not be in the log yet."""
+    p50, p95, p99 = np.nanpercentile(window.latency_ms, [50, 95, 99])
     return {"p50": float(p50), "p95": float(p95), "p99": float(p99)}
 
 

@@ -230,7 +230,7 @@ def show_latency(report: Report, judged: Sequence[Judged]) -> None:
     """Show how long answers took."""
     report.section(
         "How fast the answers came",
-        "Milliseconds to compute an answer, as the endpoint logged it; a row of a batch counts its share.",
+        "Milliseconds from a request's arrival until its answer was in the log; a row of a batch took as long as all.",
     )
     report.table(
         ("Window", "Half within", "95 % within", "99 % within"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 # Every so many rows, one is asked for alone: only such an answer shows what a person waits for.
 SINGLE_EVERY = 20
 BATCH = 500
+CONNECTIONS = 16
 # The truth about the last days is not known yet, in a replay as in life.
 TRUTH_AFTER = pd.Timedelta(days=3)
 # An endpoint that has not begun to listen after so many seconds never will.
@@ -56,8 +58,7 @@ def simulate(paths: Paths, limit: int = 6000) -> Simulation:
         file.unlink()
     with endpoint(paths.champion, log) as connection:
         answers = ask(connection, requests(table))
-        for answer in np.flatnonzero(known):
-            post(connection, "/feedback", {"request_id": answers[answer], "truth": truths[answer]})
+        tell(connection, [(answers[row], truths[row]) for row in np.flatnonzero(known)])
     return Simulation(log, len(table), int(known.sum()))
 
 
@@ -105,6 +106,19 @@ def ask(connection: HTTPConnection, rows: list[dict[str, Any]]) -> list[str]:
         answers += post(connection, "/predict/batch", {"rows": several})["predictions"]
         answers += [post(connection, "/predict", row) for row in alone]
     return [answer["request_id"] for answer in answers]
+
+
+def tell(connection: HTTPConnection, truths: list[tuple[str, bool]]) -> None:
+    """Report truths by request id, over several connections: the endpoint then writes many at one go."""
+
+    def tell_some(some: list[tuple[str, bool]]) -> None:
+        with closing(HTTPConnection(connection.host, connection.port, timeout=PATIENCE)) as own:
+            for request_id, truth in some:
+                post(own, "/feedback", {"request_id": request_id, "truth": truth})
+
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        for told in [pool.submit(tell_some, truths[first::CONNECTIONS]) for first in range(CONNECTIONS)]:
+            told.result()
 
 
 def post(connection: HTTPConnection, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -1,95 +1,47 @@
 """The endpoint: predictions over HTTP, with a page to try it, a log, and metrics."""
 
-import os
-import socket
-import sqlite3
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter
 from typing import Annotated, Any
-from uuid import uuid4
 
-import uvicorn
 from fastapi import APIRouter, Body, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic_core import to_json
 
 from .. import problem
-from ..errors import ProjectError
-from ..paths import Paths
-from .log import ContradictingTruthError, Entry, PredictionLog, UnknownPredictionError
+from .log import ContradictingTruthError, LogError, UnknownPredictionError, open_log
 from .metrics import CountRequests, Metrics
-from .platforms import PlatformRoutes, model_dir
-from .platforms import port as port_of_platform
+from .platforms import PlatformRoutes
 from .predictor import Predictor
-from .schema import BatchPrediction, BatchRequest, Feedback, Prediction, PredictionRequest, Refusal
+from .routing import ModelRoute
+from .schema import BatchPrediction, BatchRequest, Failure, Feedback, Prediction, PredictionRequest, Recorded, Refusal
+from .service import Service, in_words
+from .settings import DEFAULTS, Settings
+from .writer import LogWriter
 
 # A batch may be wrong in a thousand places; this many are enough to see why.
 SHOWN_PROBLEMS = 20
 
 
-class Service:
-    """Answers requests: predicts, logs, counts, in this order, and only then lets the answer go."""
-
-    def __init__(self, predictor: Predictor, log: PredictionLog, metrics: Metrics) -> None:
-        self.predictor = predictor
-        self.log = log
-        self.metrics = metrics
-
-    def predict(self, requests: Sequence[PredictionRequest]) -> list[Prediction]:
-        """Predict and log all requests together; raise sqlite3.Error if they cannot be logged."""
-        begun = perf_counter()
-        now = datetime.now(UTC)
-        rows = [request.inputs() for request in requests]
-        probabilities = self.predictor.predict(rows).tolist()
-        latency_ms = (perf_counter() - begun) * 1000 / len(rows)
-        entries = [
-            Entry(
-                request_id=uuid4().hex,
-                decided_at=request.decided_at or now,
-                inputs=row,
-                probability=probability,
-                positive=probability >= self.predictor.threshold,
-                threshold=self.predictor.threshold,
-                model_version=self.predictor.version,
-                latency_ms=latency_ms,
-            )
-            for request, row, probability in zip(requests, rows, probabilities, strict=True)
-        ]
-        self.log.write(entries)
-        answers = [in_words(entry) for entry in entries]
-        for answer in answers:
-            self.metrics.predictions.labels(answer.predicted).inc()
-        return answers
-
-
-def in_words(entry: Entry) -> Prediction:
-    """Say what a logged prediction means for the decision."""
-    return Prediction(
-        request_id=entry.request_id,
-        decision=problem.ACT if entry.positive else problem.WAIT,
-        predicted=problem.POSITIVE if entry.positive else problem.NEGATIVE,
-        probability=entry.probability,
-        threshold=entry.threshold,
-        model_version=entry.model_version,
-    )
-
-
-def create_app(model_dir: Path, log_path: Path) -> FastAPI:
+def create_app(model_dir: Path, log: str | Path, settings: Settings = DEFAULTS) -> FastAPI:
     """Load the model, open the log, and return the app; raise ProjectError if either cannot be had."""
     predictor = Predictor(model_dir)
-    log = PredictionLog(log_path)
     metrics = Metrics()
-    metrics.model.info({name: predictor.manifest[name] for name in ("version", "model")})
+    metrics.model.labels(predictor.version, predictor.manifest["model"]).set(1)
+    writer = LogWriter(open_log(log, settings.keep), metrics)
+    service = Service(predictor, writer, metrics, serve_unlogged=settings.serve_unlogged)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        trimming = asyncio.create_task(writer.keep_trimmed())
         yield
-        log.close()
+        trimming.cancel()
+        await service.close()
 
     app = FastAPI(
         title=problem.TITLE,
@@ -100,38 +52,59 @@ def create_app(model_dir: Path, log_path: Path) -> FastAPI:
     app.add_middleware(CountRequests, metrics=metrics)
     app.add_middleware(PlatformRoutes)
     app.add_exception_handler(RequestValidationError, refuse)
-    app.add_exception_handler(sqlite3.Error, unlogged)
-    app.include_router(predictions(Service(predictor, log, metrics)))
+    app.add_exception_handler(LogError, unlogged)
+    app.include_router(predictions(service))
     app.include_router(lookups(predictor))
-    app.include_router(operations(log, metrics))
+    app.include_router(operations(service))
     return app
 
 
 def predictions(service: Service) -> APIRouter:
     """Return the routes that predict, and that learn later what was true."""
-    router = APIRouter(tags=["predictions"])
+    router = APIRouter(
+        tags=["predictions"],
+        route_class=ModelRoute,
+        responses={
+            415: {"model": Failure, "description": "The body is not JSON"},
+            503: {"model": Failure, "description": "The prediction log cannot be used at the moment"},
+        },
+    )
     samples: Any = {
         example["label"]: {"value": {**example["inputs"], "decided_at": example["decided_at"]}}
         for example in service.predictor.examples[:3]
     }
 
-    @router.post("/predict", summary=f"Predict one {problem.SUBJECT}")
-    async def predict(request: Annotated[PredictionRequest, Body(openapi_examples=samples)]) -> Prediction:
-        return service.predict([request])[0]
+    @router.post("/predict", summary=f"Predict one {problem.SUBJECT}", response_model=Prediction)
+    async def predict(
+        asked: Annotated[PredictionRequest, Body(openapi_examples=samples)], request: Request
+    ) -> Response:
+        (entry,) = await service.predict([asked], request.scope["begun"])
+        return Response(to_json(in_words(entry)), media_type="application/json")
 
-    @router.post("/predict/batch", summary=f"Predict up to 1,000 {problem.SUBJECTS}")
-    async def predict_batch(batch: BatchRequest) -> BatchPrediction:
-        return BatchPrediction(predictions=service.predict(batch.rows))
+    @router.post("/predict/batch", summary=f"Predict up to 1,000 {problem.SUBJECTS}", response_model=BatchPrediction)
+    async def predict_batch(batch: BatchRequest, request: Request) -> Response:
+        entries = await service.predict(batch.rows, request.scope["begun"])
+        return Response(to_json({"predictions": [*map(in_words, entries)]}), media_type="application/json")
 
-    @router.post("/feedback", summary="Say what happened in the end")
-    async def feedback(said: Feedback) -> dict[str, str]:
+    @router.post(
+        "/feedback",
+        summary="Say what happened in the end",
+        response_model=Recorded,
+        responses={
+            404: {"model": Failure, "description": "No such prediction"},
+            409: {"model": Failure, "description": "Another truth is recorded"},
+        },
+    )
+    async def feedback(said: Feedback, _: Request) -> Response:
         try:
-            service.log.write_truth(said.request_id, said.truth)
+            await service.tell(said.request_id, said.truth)
         except UnknownPredictionError:
-            raise HTTPException(404, "No prediction was given under this request_id.") from None
+            raise HTTPException(
+                404, "The log has no prediction of this request_id: none was given, or it is no longer kept."
+            ) from None
         except ContradictingTruthError:
             raise HTTPException(409, "The opposite truth is already recorded for this request_id, and stays.") from None
-        return {"status": "recorded"}
+        return JSONResponse({"status": "recorded"})
 
     return router
 
@@ -157,7 +130,7 @@ def lookups(predictor: Predictor) -> APIRouter:
     return router
 
 
-def operations(log: PredictionLog, metrics: Metrics) -> APIRouter:
+def operations(service: Service) -> APIRouter:
     """Return the routes by which machines watch the endpoint."""
     router = APIRouter(tags=["operations"])
 
@@ -165,14 +138,23 @@ def operations(log: PredictionLog, metrics: Metrics) -> APIRouter:
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.get("/ready", summary="Whether predictions can be given and logged")
+    @router.get(
+        "/ready",
+        summary="Whether predictions can be given and logged",
+        responses={503: {"model": Failure, "description": "The prediction log cannot be used at the moment"}},
+    )
     async def ready() -> dict[str, str]:
-        log.check()
+        try:
+            await service.log.check()
+        except LogError:
+            if not service.serve_unlogged:
+                raise
+            return {"status": "ready, but not to log"}
         return {"status": "ready"}
 
     @router.get("/metrics", summary="Figures for Prometheus")
     async def show_metrics() -> Response:
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(service.metrics.exposed(), media_type=CONTENT_TYPE_LATEST)
 
     return router
 
@@ -219,33 +201,8 @@ def field_name(location: Sequence[str | int]) -> str:
     return ".".join(parts or ["body"])
 
 
-async def unlogged(_: Request, error: Exception) -> JSONResponse:
+async def unlogged(_: Request, __: Exception) -> JSONResponse:
     """Answer 503: what cannot be logged could never be checked, so it is not answered."""
-    return JSONResponse({"detail": f"The prediction log cannot be used at the moment: {error}."}, 503)
-
-
-def serve(root: Path, host: str, port: int | None = None) -> None:
-    """Serve the champion of the project at `root` until stopped; `port` is the platform's, or 8080, unless given.
-
-    The platform may bring another model, PREDICTION_LOG names another log. Raises ProjectError if the model is
-    missing or the port is taken.
-    """
-    paths = Paths(root)
-    app = create_app(
-        model_dir(paths.champion),
-        Path(os.environ.get("PREDICTION_LOG", paths.prediction_log)),
+    return JSONResponse(
+        {"detail": "The prediction log cannot be used at the moment. Try again."}, 503, {"Retry-After": "1"}
     )
-    if port is None:
-        port = port_of_platform()
-    # TCP by name: asyncio turns off Nagle's delay (40 ms an answer) only for sockets that say what they are.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise ProjectError(
-            f"Cannot listen on {host}:{port} ({error}). Stop what uses it, or choose another port with --port or PORT."
-        ) from error
-    print(f"Serving {problem.TITLE}, model {app.version}, on http://{host}:{port}", flush=True)
-    uvicorn.Server(uvicorn.Config(app, access_log=False)).run(sockets=[listener])

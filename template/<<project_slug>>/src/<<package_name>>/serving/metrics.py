@@ -1,13 +1,17 @@
 """What Prometheus scrapes from the endpoint."""
 
+import os
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+# Where several workers share their figures: the client library reads this variable when it is imported.
+MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 # Seconds. One prediction takes about a millisecond, a batch of a thousand some tens.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -16,17 +20,36 @@ class Metrics:
     """The endpoint's counters, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter("http_requests", "Answered requests", ["route", "status"], registry=self.registry)
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter("http_requests", "Answered requests", ["route", "status"], registry=registry)
         self.latency = Histogram(
-            "http_request_duration_seconds",
-            "Time to answer",
-            ["route"],
-            buckets=BUCKETS,
-            registry=self.registry,
+            "http_request_duration_seconds", "Time to answer", ["route"], buckets=BUCKETS, registry=registry
         )
-        self.predictions = Counter("predictions", "Predictions given", ["predicted"], registry=self.registry)
-        self.model = Info("model", "The model that is served", registry=self.registry)
+        self.predictions = Counter("predictions", "Predictions given", ["predicted"], registry=registry)
+        self.unlogged = Counter("predictions_unlogged", "Predictions given that are not in the log", registry=registry)
+        self.log_writes = Histogram(
+            "prediction_log_write_seconds",
+            "Time of a write, for one or more requests",
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self.log_failures = Counter("prediction_log_failures", "Writes to the log that failed", registry=registry)
+        # An Info would say this, but cannot be had from several workers.
+        self.model = Gauge(
+            "model_info",
+            "The model that is served",
+            ["version", "model"],
+            multiprocess_mode="max",
+            registry=registry,
+        )
+
+    def exposed(self) -> bytes:
+        """Return all figures as Prometheus reads them: of every worker, where there are several."""
+        if MULTIPROCESS_DIR not in os.environ:
+            return generate_latest(self.registry)
+        workers = CollectorRegistry()
+        MultiProcessCollector(workers)  # type: ignore[no-untyped-call]
+        return generate_latest(workers)
 
 
 class CountRequests:
@@ -52,7 +75,7 @@ class CountRequests:
                 status = message["status"]
             await send(message)
 
-        begun = perf_counter()
+        begun = scope["begun"] = perf_counter()
         try:
             await self.app(scope, receive, noting_status)
         finally:
