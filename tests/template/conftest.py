@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,12 +16,14 @@ from urllib.request import Request, urlopen
 import copier
 import pytest
 
+from mlportfolio.source import declared
 from tests.conftest import REPOSITORY, run
 from tests.template.engine import engine, image
 
 __all__ = ["engine", "image"]  # fixtures
 
 Render = Callable[..., Path]
+Tools = Callable[..., Path]
 
 BIN = Path(sys.executable).parent
 
@@ -100,3 +103,31 @@ def ask(url: str, body: str | None = None) -> Answer:
             return Answer(answer.status, answer.read().decode())
     except HTTPError as error:
         return Answer(error.code, error.read().decode())
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
+    """`tools("moto[server]")`: the commands of packages from PyPI, in an environment of their own."""
+
+    def make(*packages: str) -> Path:
+        if not shutil.which("uv"):
+            pytest.skip("there is no uv to install tools with")
+        folder = tmp_path_factory.mktemp("tools")
+        subprocess.run(["uv", "venv", "--quiet", "--python", "3.11", folder], check=True)
+        installed = subprocess.run(
+            ["uv", "pip", "install", "--quiet", "--python", folder / "bin/python", *packages],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if installed.returncode != 0:
+            pytest.skip(f"{' '.join(packages)} cannot be installed: {installed.stderr[-300:]}")
+        return folder / "bin"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def deployed(render: Render) -> Path:
+    """A project, not run, with the files for every place that it can be brought to."""
+    return render(deploy=list(declared(REPOSITORY)["deploy"].choices))

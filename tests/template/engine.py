@@ -68,6 +68,9 @@ def image(engine: Engine, finished_project: Path) -> Iterator[str]:
     built = engine.build(finished_project, tag, "--target", "endpoint")
     assert built.returncode == 0, built.stdout[-3000:]
     yield tag
+    # What others started and left, the clouds' local modes for instance.
+    for name in engine.docker("ps", "--all", "--quiet", "--filter", f"ancestor={tag}").split():
+        engine.docker("rm", "--force", "--volumes", name)
     engine.docker("image", "rm", "--force", tag, check=False)
 
 

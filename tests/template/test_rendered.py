@@ -36,9 +36,9 @@ QUESTIONS = {key: each for key, each in declared(REPOSITORY).items() if not each
 CHOSEN = {key: list(each.choices) for key, each in QUESTIONS.items() if each.choices}
 SWITCHED = {key: [True, False] for key, each in QUESTIONS.items() if each.type == "bool"}
 VALUES = CHOSEN | SWITCHED | TYPED
-# What is deployed is the container, so both are one: none, or one for no place, each place, all of them.
+# What is deployed is the container, so both are one: none, or one for no place, the first, all of them.
 PLACES = VALUES.pop("deploy")
-VALUES["container"] = [None, *dict.fromkeys([(), *((place,) for place in PLACES), tuple(PLACES)])]
+VALUES["container"] = [None, (), (PLACES[0],), tuple(PLACES)]
 
 # A question with one choice has no pairs of its own: it takes that choice.
 TRIED = {key: values for key, values in VALUES.items() if len(values) > 1}
@@ -191,6 +191,18 @@ def test_a_part_left_out_leaves_no_trace(answers: dict[str, Any], gone: set[str]
     names = set(content_of(project))
     assert set(content_of(full)) - names == gone
     assert not names - set(content_of(full))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_place_brings_its_folder_and_no_other(place: str, render: Render) -> None:
+    project, none = render(deploy=[place]), render(deploy=[])
+    names = set(content_of(project)) - set(content_of(none))
+    assert {name.split("/")[:2] == ["deploy", place] for name in names} == {True}
+    assert f"deploy/{place}/README.md" in names
+    links = re.findall(r"\]\((deploy/[^)]*)\)", (project / "README.md").read_text())
+    assert links == [f"deploy/{place}/README.md"]
+    assert not (none / "deploy").exists()
+    assert "deploy/" not in (none / "README.md").read_text()
 
 
 def test_plain_files_need_no_mlflow(render: Render) -> None:
