@@ -248,6 +248,38 @@ def test_work_that_is_not_committed_is_refused(command: Command, rain: Path, nam
     assert (rain / name).read_text() == "MINE = 1\n"
 
 
+def test_what_her_own_git_ignores_is_no_work_of_hers(command: Command, rain: Path, home: Path) -> None:
+    write(home, {"ignored": ".idea/\nnew.py\n"})
+    git_in(rain, "config", "--global", "core.excludesFile", str(home / "ignored"))
+    write(rain, {".idea/settings.xml": "hers"})
+    done = command("update", "rain")
+    assert done.code == 0, done.err
+    assert (rain / ".idea/settings.xml").read_text() == "hers"
+    staged = git_in(rain, "diff", "--cached", "--name-only").splitlines()
+    assert "src/rain/new.py" in staged  # what the template brings is not hers to ignore
+    assert ".idea/settings.xml" not in staged
+
+
+def test_lines_end_as_her_git_wants(command: Command, rain: Path) -> None:
+    git_in(rain, "config", "--global", "core.autocrlf", "true")
+    for name in git_in(rain, "ls-files").splitlines():
+        (rain / name).unlink()
+    git_in(rain, "checkout", "--", ".")
+    (rain / STEPS).write_bytes((rain / STEPS).read_bytes().replace(b"rows[10:]", b"rows[10:]  # mine"))
+    commit_all(rain, "Work")
+    (rain / "README.md").touch()  # else git would not look into it again
+    assert b"\r\n" in (rain / STEPS).read_bytes()
+    done = command("update", "rain")
+    assert done.code == 0, done.err
+    steps = (rain / STEPS).read_bytes()
+    assert steps.count(b"\r\n") == steps.count(b"\n") > 0
+    assert b"rows[10:]  # mine" in steps
+    assert b"rows[3:][::-1]" in steps
+    commit_all(rain, "Update")
+    assert git_in(rain, "status", "--porcelain") == ""
+    assert "\r" not in git_in(rain, "show", f"HEAD:{STEPS}")
+
+
 def test_a_project_newer_than_the_template_is_refused(command: Command, rain: Path) -> None:
     edit(rain / ".copier-answers.yml", "v0.1.0", "v1.0.0")
     commit_all(rain, "Later")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mlportfolio.errors import UserError
 from mlportfolio.interview import as_typed
 from mlportfolio.project import uninterrupted
-from mlportfolio.releases import GitError, git, git_bytes
+from mlportfolio.releases import GitError, git, git_bytes, keep_files_as_they_are
 
 if TYPE_CHECKING:
     from mlportfolio.form import Form
@@ -154,7 +154,8 @@ class Merge:
         path = self._project.path
         self._repository.mkdir()
         kind = git(path, "rev-parse", "--show-object-format")
-        git(self._repository, "init", "--quiet", f"--object-format={kind}")
+        git(self._repository, "init", "--quiet", "--template=", f"--object-format={kind}")
+        keep_files_as_they_are(self._repository / ".git")
         head = git(path, "rev-parse", "HEAD")
         self._take_over(head)
         files = self._files(head)

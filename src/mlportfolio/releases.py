@@ -19,9 +19,8 @@ from tempfile import TemporaryDirectory
 CONTENT = ("copier.yml", "template")
 OLDEST_GIT = (2, 31)
 VERSION = re.compile(r"v?(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
-# Settings of the machine that would change what is stored.
+# Settings of the machine that would change what we do.
 _NEUTRAL = (
-    *("-c", "core.autocrlf=false", "-c", "core.excludesFile=", "-c", "core.attributesFile="),
     *("-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false", "-c", "gc.auto=0"),
     *("-c", "core.useReplaceRefs=false", "-c", "safe.bareRepository=all", "-c", "i18n.commitEncoding=UTF-8"),
 )
@@ -237,6 +236,15 @@ def _has_template(root: Path, commit: str) -> bool:
     return len(git(root, "ls-tree", commit, "--", *CONTENT).splitlines()) == len(CONTENT)
 
 
+def keep_files_as_they_are(repository: Path) -> None:
+    """Let nothing be left out or converted in a repository of ours, as the user's settings may want.
+
+    In hers they hold: there they say which of her files are no work of hers, and how lines end on her disk.
+    """
+    with (repository / "config").open("a") as config:
+        config.write("[core]\n\tautocrlf = false\n\texcludesFile =\n\tattributesFile =\n")
+
+
 @contextmanager
 def synthesized(root: Path, version: str) -> Iterator[Path]:
     """A bare repository with one commit and one tag for each release, for as long as the block lasts.
@@ -254,6 +262,7 @@ def synthesized(root: Path, version: str) -> Iterator[Path]:
         repository = Path(folder)
         words = ("--bare", "--quiet", "--initial-branch=main", "--template=", "--object-format=sha1")
         git(repository, "init", *words)
+        keep_files_as_they_are(repository)
         if is_checkout(root):
             objects = git(root, "rev-parse", "--path-format=absolute", "--git-path", "objects")
             (repository / "objects/info/alternates").write_text(objects + "\n")

@@ -22,6 +22,7 @@ from mlportfolio.releases import (
     history,
     is_bare,
     is_checkout,
+    keep_files_as_they_are,
     order,
 )
 
@@ -202,6 +203,7 @@ def open_releases(wanted: str | None = None) -> Iterator[Releases]:
         except GitError as error:
             what = origin if origin == str(BUNDLE) else place
             raise UserError(f"git cannot clone {what}: {error}.", exit_code=1) from error
+        keep_files_as_they_are(repository)
         if origin != str(BUNDLE):
             _tag(repository, folder or repository, place)
         yield Releases(repository, url, place, folder)
