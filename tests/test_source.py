@@ -220,14 +220,20 @@ def test_origin_of_the_checkout_that_the_package_runs_from(
     assert shown.output.strip() == "https://example.org/installed.git"
 
 
-def test_origin_of_somebody_elses_repository_is_not_ours(released: Path, tmp_path: Path) -> None:
+def test_origin_of_somebody_elses_repository_is_not_ours(package: Path, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     git(tmp_path, "init", "--quiet", theirs)
     git(theirs, "remote", "add", "origin", "https://example.org/theirs.git")
-    shutil.copytree(released, theirs / "vendor", ignore=shutil.ignore_patterns(".git"))
+    shutil.copytree(package, theirs / "vendor", ignore=shutil.ignore_patterns(".git"))
     commit_all(theirs, "Theirs", "v7.0.0")
     with open_template(str(theirs / "vendor")) as found:
         assert (found.url, found.commit) == (None, None)
+    shown = run(
+        Path(),
+        {**os.environ, "PYTHONPATH": str(theirs / "vendor/src")},
+        *(sys.executable, "-c", "from mlportfolio import source; print(source.own_url(), source.__file__)"),
+    )
+    assert shown.output.split() == ["None", str(theirs / "vendor/src/mlportfolio/source.py")]
 
 
 def test_no_address_where_none_is_known() -> None:
@@ -371,13 +377,17 @@ def test_unrelated_histories_are_neither_newer(released: Path) -> None:
         assert not releases.is_newer("v0.3.0", other)
 
 
-def test_partial_clone_lends_what_it_lacks(bare: Path, tmp_path: Path) -> None:
+def test_partial_clone_lends_what_it_lacks(released: Path, bare: Path, tmp_path: Path) -> None:
+    for version in ("0.4.0", "0.5.0"):
+        (released / "pyproject.toml").write_text(f'[project]\nversion = "{version}"\n')
+        commit_all(released, "Release")
+    git(released, "push", "--quiet", bare, "main")
     partial = tmp_path / "partial"
     git(tmp_path, "clone", "--quiet", "--filter=blob:none", bare.as_uri(), partial)
     with open_releases(str(partial)) as releases, open_releases(str(bare)) as whole:
         for version in releases.versions:
             assert content_of(releases.at(version).path) == content_of(whole.at(version).path)
-    assert releases.versions == ["v0.1.0", "v0.2.0", "v0.3.0"]
+    assert releases.versions == ["v0.1.0", "v0.2.0", "v0.3.0", "v0.4.0", "v0.5.0"]
     shutil.rmtree(bare)
     fetch_what_lacks(partial, "--all")  # nothing is left to fetch
 
