@@ -132,7 +132,7 @@ def work(folder: Path, name: str) -> dict[str, str]:
 
 
 def test_a_cohort_from_the_first_day_to_the_next_release(
-    installed: Installed, outside: dict[str, str], tmp_path: Path
+    installed: Installed, outside: dict[str, str], home: Path, tmp_path: Path
 ) -> None:
     def offline(*words: str | Path) -> Ran:
         return run(tmp_path, outside, *OFFLINE, installed.command, *words)
