@@ -525,6 +525,7 @@ def unpacked(sdist: Path, folder: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_same_wheel_and_sdist_wherever_they_are_built(package: Path, build: Build, tmp_path: Path) -> None:
     wheel, sdist = (build(package, target).read_bytes() for target in ("wheel", "sdist"))
     clone = tmp_path / "clone"
@@ -538,6 +539,7 @@ def test_same_wheel_and_sdist_wherever_they_are_built(package: Path, build: Buil
         assert git(folder, "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_wheel_from_the_sdist_is_the_wheel_from_the_checkout(
     package: Path, build: Build, tmp_path: Path
 ) -> None:
