@@ -96,10 +96,10 @@ def machine(
     engine: Engine,
     image: str,
     caddy_image: str,
-    finished_deployed: Path,
+    finished_project: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Machine]:
-    folder = finished_deployed / "deploy" / "vm"
+    folder = finished_project / "deploy" / "vm"
     ports = tmp_path_factory.mktemp("vm") / "ports.yaml"
     free = ", ".join(f"'127.0.0.1::{port}'" for port in (80, 443))
     ports.write_text(f"services: {{caddy: {{ports: !override [{free}]}}}}\n")
