@@ -161,7 +161,8 @@ def score(model: Classifier, x: FloatMatrix) -> NDArray[np.float64]:
 
 def fit_platt(raw: NDArray[np.float64], y: NDArray[np.int8]) -> Platt:
     """Fit the calibration to scores (n,) and outcomes (n,) of rows that the model has not learned from."""
-    # C so large that it does not shrink: there are only two numbers to learn.
-    line = LogisticRegression(C=1e6).fit(logit(raw)[:, None], y)
-    # Rounded, as the solver's last digits depend on how busy its threads are, and the model's version on these two.
+    # C so large that it does not shrink: there are only two numbers to learn, and Newton's steps find them to the last
+    # digits, where the default solver stops in the fifth.
+    line = LogisticRegression(C=1e6, solver="newton-cholesky", tol=1e-10).fit(logit(raw)[:, None], y)
+    # Rounded, as those depend on how busy the machine's threads are, and the model's version on these two.
     return Platt(round(float(line.coef_[0, 0]), 6), round(float(line.intercept_[0]), 6))
