@@ -4,7 +4,7 @@
 def __getattr__(name: str) -> str:
     """`__version__`, read where it is asked for: the command's --help does without."""
     if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415
+        from importlib.metadata import version
 
         return version("mlportfolio")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's own form of a callback
     if wanted:
-        from mlportfolio import __version__  # noqa: PLC0415
+        from mlportfolio import __version__
 
         print(f"mlportfolio {__version__}")
         raise typer.Exit
@@ -124,7 +124,7 @@ class _QuestionHelp(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Take the words from copier.yml, and list the questions that have no flag."""
-        from mlportfolio.source import own_questions  # noqa: PLC0415
+        from mlportfolio.source import own_questions
 
         questions = {key: each for key, each in own_questions().items() if not each.computed}
         for parameter in self.params:
@@ -186,7 +186,7 @@ def new(  # noqa: PLR0913 - one parameter for each flag
     licence: Answer = None,
 ) -> None:
     """Make a project. At a terminal it asks, question by question; flags answer beforehand."""
-    from mlportfolio import pipeline, project, source  # noqa: PLC0415
+    from mlportfolio import pipeline, project, source
 
     if WINDOWS:
         raise UserError("Windows cannot hold the template's file names; run mlportfolio in WSL.")
@@ -200,7 +200,7 @@ def new(  # noqa: PLR0913 - one parameter for each flag
     flags = {key: value for key, value in ctx.params.items() if key not in OWN_FLAGS}
     origin = {"starter": starter, "template": template, "version": version}
     with project.stop_signals(), _opened(starter, template, version, greet=not as_json) as (found, start):
-        from mlportfolio import interview  # noqa: PLC0415 - with copier and questionary, most of a second
+        from mlportfolio import interview  # with copier and questionary, most of a second
 
         questions = source.declared(found.path)
         given = interview.gather(answers, flags, pairs or (), questions, start)
@@ -235,8 +235,8 @@ def _opened(
     starter: str | None, template: str | None, version: str | None, *, greet: bool
 ) -> "Iterator[tuple[Source, Starter | None]]":
     """The template that is wanted, or that a starter wants, and the starter, which has said its welcome."""
-    from mlportfolio import source  # noqa: PLC0415
-    from mlportfolio import starter as starters  # noqa: PLC0415
+    from mlportfolio import source
+    from mlportfolio import starter as starters
 
     if not starter:
         with source.open_template(template, version) as found:
@@ -254,8 +254,8 @@ def _opened(
 
 def _as_record(made: "Made", form: "Form", found: "Source", command: str) -> dict[str, Any]:
     """What was made, for programs."""
-    from mlportfolio import __version__  # noqa: PLC0415
-    from mlportfolio.pipeline import headline  # noqa: PLC0415
+    from mlportfolio import __version__
+    from mlportfolio.pipeline import headline
 
     return {
         "path": str(made.path),
@@ -296,7 +296,7 @@ def _ways_on(
     origin: "Mapping[str, str | None]",
 ) -> "Iterator[None]":
     """Where the wizard is stopped, print the command that repeats the answers so far."""
-    from mlportfolio.interview import resuming  # noqa: PLC0415
+    from mlportfolio.interview import resuming
 
     try:
         yield
@@ -312,7 +312,7 @@ def _at_terminal() -> bool:
 
 def _place(destination: str | None, form: "Form", wizard: "Wizard | None") -> Path:
     """Where the project goes: where the user said, else the project's slug in the working directory."""
-    from mlportfolio.project import check_destination  # noqa: PLC0415
+    from mlportfolio.project import check_destination
 
     name = destination or form.answers.get("project_slug")
     if not name:
@@ -338,7 +338,7 @@ def _say(notes: "Iterable[str]") -> None:
 
 def _finish(made: "Made", *, dry_run: bool, run: bool, command: str | None) -> None:
     """Say what was made, run it if that is wanted, and name the next steps."""
-    from mlportfolio.project import tree  # noqa: PLC0415
+    from mlportfolio.project import tree
 
     if dry_run:
         print(f"{tree(made.path.name, made.files)}\n\n{len(made.files)} files, not written to {made.path}.")
@@ -357,7 +357,7 @@ def _finish(made: "Made", *, dry_run: bool, run: bool, command: str | None) -> N
 
 def _watch(made: "Made") -> None:
     """Install and run the project before the user's eyes, and show its headline figures."""
-    from mlportfolio import pipeline  # noqa: PLC0415
+    from mlportfolio import pipeline
 
     with pipeline.Live() if _at_terminal() else nullcontext(pipeline.Plain()) as display:
         pipeline.run(made.path, display)
@@ -371,7 +371,7 @@ def _watch(made: "Made") -> None:
 
 def _record_run(made: "Made") -> None:
     """Commit what the run changed, if the first commit was ours to make."""
-    from mlportfolio import project  # noqa: PLC0415
+    from mlportfolio import project
 
     if made.commit and project.has_changes(made.path):
         project.commit(made, "Record the results of the first run")
@@ -415,10 +415,10 @@ def update(  # noqa: PLR0913 - one parameter for each flag
     template: Template = None,
 ) -> None:
     """Bring a newer template into a project, its owner's work intact."""
-    from mlportfolio import interview, merge  # noqa: PLC0415
-    from mlportfolio import project as projects  # noqa: PLC0415
-    from mlportfolio import starter as starters  # noqa: PLC0415
-    from mlportfolio import update as updates  # noqa: PLC0415
+    from mlportfolio import interview, merge
+    from mlportfolio import project as projects
+    from mlportfolio import starter as starters
+    from mlportfolio import update as updates
 
     projects.leave_foreign_repository()
     with projects.stop_signals():
@@ -476,8 +476,8 @@ def status(
     template: Template = None,
 ) -> None:
     """Say how projects stand: version, newest, the owner's edits, conflicts, last result. Touches nothing."""
-    from mlportfolio import project as projects  # noqa: PLC0415
-    from mlportfolio import status as statuses  # noqa: PLC0415
+    from mlportfolio import project as projects
+    from mlportfolio import status as statuses
 
     if as_json and as_csv:
         raise UserError("--json and --csv exclude each other; leave one of them out.")
@@ -528,15 +528,15 @@ def domains(
     template: Template = None,
 ) -> None:
     """List the domains: problem, task, rows, metric, licence."""
-    from mlportfolio import source  # noqa: PLC0415
+    from mlportfolio import source
 
     with source.open_template(template) as found:
         offered = {slug: _domain(facts) for slug, facts in source.domains(found.path).items()}
     if as_json:
         print(json.dumps(offered))
         return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
 
     console = Console()
     if not console.is_terminal or console.width < WIDE:
@@ -577,8 +577,8 @@ def starter_init(
     as_json: AsJson = False,
 ) -> None:
     """Write a starter to begin with, and say in it what each part is for."""
-    from mlportfolio import source  # noqa: PLC0415
-    from mlportfolio import starter as files  # noqa: PLC0415
+    from mlportfolio import source
+    from mlportfolio import starter as files
 
     with source.open_template() as found:
         text = files.example(found)
@@ -596,8 +596,8 @@ def starter_init(
 @starter_app.command("check", epilog=_STARTER)
 def starter_check(where: StarterFile, *, as_json: AsJson = False) -> None:
     """Say whether a starter fits the template, at the version that it names. Lists every mistake."""
-    from mlportfolio import source  # noqa: PLC0415
-    from mlportfolio import starter as files  # noqa: PLC0415
+    from mlportfolio import source
+    from mlportfolio import starter as files
 
     read, wrong = files.read(where)
     version = None
@@ -620,7 +620,7 @@ def starter_check(where: StarterFile, *, as_json: AsJson = False) -> None:
 @starter_app.command("show", epilog=_STARTER)
 def starter_show(where: StarterFile, *, as_json: AsJson = False) -> None:
     """Say what a starter fixes, fills in, allows and adds."""
-    from mlportfolio import starter as files  # noqa: PLC0415
+    from mlportfolio import starter as files
 
     found = files.load(where)
     print(json.dumps(files.as_record(found)) if as_json else files.shown(found))

@@ -215,7 +215,7 @@ class Wizard:
     form: Form | None = None
 
     def __init__(self, questions: Mapping[str, Declared]) -> None:
-        from rich.console import Console  # noqa: PLC0415 - for terminals only
+        from rich.console import Console  # for terminals only
 
         self._console = Console()
         self._questions = questions
@@ -298,8 +298,8 @@ class Wizard:
 
     def shows(self, form: Form) -> None:
         """Show every answer."""
-        from rich.table import Table  # noqa: PLC0415 - only here
-        from rich.text import Text  # noqa: PLC0415
+        from rich.table import Table  # only here
+        from rich.text import Text
 
         table = Table(title="Your answers", title_justify="left", show_header=False, pad_edge=False)
         table.add_column(style="bold", no_wrap=True)

@@ -63,8 +63,8 @@ class Live(AbstractContextManager["Live"]):
     """One row for each stage: whether it is done, how long it took, and what it is doing."""
 
     def __init__(self) -> None:
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-        from rich.table import Column  # noqa: PLC0415 - rich is for terminals only
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.table import Column  # rich is for terminals only
 
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),

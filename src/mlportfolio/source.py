@@ -238,7 +238,7 @@ def own_url() -> str | None:
     It is the git URL that the package was installed from, or the origin of the checkout that it runs from, or
     the repository that its metadata name.
     """
-    from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415 - not for --help
+    from importlib.metadata import PackageNotFoundError, distribution  # not for --help
 
     try:
         package = distribution("mlportfolio")
@@ -397,7 +397,7 @@ def parse_yaml(content: bytes, where: str, *, foreign: bool = False) -> Any:
     Raises:
         UserError: It is no UTF-8 or no YAML; the message says in which line.
     """
-    import yaml  # noqa: PLC0415 - not for --help
+    import yaml  # not for --help
 
     loader = yaml.SafeLoader if foreign else getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:

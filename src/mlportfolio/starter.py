@@ -205,7 +205,7 @@ def _without(starter: Starter, keys: Container[str]) -> Starter:
 
 def _refused(starter: Starter, found: Source, domain: str | None, *, render: bool) -> dict[str, str]:
     """The answers that their questions refuse where all else is left at its default."""
-    from mlportfolio.form import Form  # noqa: PLC0415 - copier takes most of a second to import
+    from mlportfolio.form import Form  # copier takes most of a second to import
 
     form = Form(found, starter)
     for key in form.keys:

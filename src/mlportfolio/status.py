@@ -280,7 +280,7 @@ def _compared(tasks: list[_Task]) -> Iterator[Status]:
     if workers < 2 or "fork" not in get_all_start_methods():  # noqa: PLR2004
         yield from (_compare(*task) for task in tasks)
         return
-    from mlportfolio import form  # noqa: F401, PLC0415 - with copier, imported once for all processes
+    from mlportfolio import form  # noqa: F401 - with copier, imported once for all processes
 
     sys.stdout.flush()
     # Forked, they have what was imported and opened so far; nothing of it has to be sent.
@@ -440,7 +440,7 @@ def table_of_values(found: Sequence[Status]) -> str:
 
 def page(found: Sequence[Status]) -> str:
     """One page of HTML that needs nothing else."""
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - not for --help
+    from jinja2 import Environment, StrictUndefined  # not for --help
 
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return template.from_string(PAGE.read_text("utf-8")).render(
@@ -476,7 +476,7 @@ def write_page(file: Path, found: Sequence[Status]) -> None:
 
 
 def _aligned(rows: list[list[str]], width: int) -> list[str]:
-    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - a Chinese character takes two columns
+    from rich.cells import cell_len, set_cell_size  # a Chinese character takes two columns
 
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     # The result gives way first, at its end; then the folder, at its beginning.

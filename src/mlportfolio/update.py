@@ -248,7 +248,7 @@ def _form(
     ask: bool = False,
 ) -> "Form":
     """The questions of a version: as given, or fixed, or recorded, or asked, or by default."""
-    from mlportfolio.form import Form  # noqa: PLC0415 - copier takes most of a second to import
+    from mlportfolio.form import Form  # copier takes most of a second to import
 
     given = given or {}
     questions = declared(source.path)
