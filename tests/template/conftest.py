@@ -19,8 +19,9 @@ import pytest
 from mlportfolio.source import declared
 from tests.conftest import REPOSITORY, run
 from tests.template.engine import engine, image
+from tests.template.postgres import database
 
-__all__ = ["engine", "image"]  # fixtures
+__all__ = ["database", "engine", "image"]  # fixtures
 
 Render = Callable[..., Path]
 Tools = Callable[..., Path]

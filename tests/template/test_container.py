@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import socket
 import time
+import tomllib
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.template.engine import Engine, address, ask, run, wait_until_ready
+from tests.template.postgres import Database, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -101,6 +104,40 @@ def test_the_log_outlives_its_container(engine: Engine, image: str) -> None:
     finally:
         engine.docker("volume", "rm", "--force", volume, check=False)
     assert len(set(ids)) == 2
+
+
+def test_the_log_may_be_a_database(engine: Engine, image: str, database: Database) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    name = engine.docker(
+        *("run", "--detach", "--read-only", "--cap-drop=ALL", "--network=host"),
+        *("--env", f"PREDICTION_LOG={database.address}", "--env", f"PORT={url.rpartition(':')[2]}", image),
+    )
+    try:
+        wait_until(lambda: answers(f"{url}/ready"))
+        answer = ask(f"{url}/predict", ask(f"{url}/examples")[0]["inputs"])
+        assert database.query("SELECT request_id FROM predictions") == [answer["request_id"]]
+    finally:
+        engine.docker("rm", "--force", "--volumes", name, check=False)
+
+
+def answers(url: str) -> bool:
+    try:
+        return bool(ask(url))
+    except OSError:
+        return False
+
+
+def test_it_is_built_by_the_uv_of_the_lock_file(engine: Engine, finished_project: Path) -> None:
+    locked = tomllib.loads((finished_project / "uv.lock").read_text())["package"]
+    (version,) = (package["version"] for package in locked if package["name"] == "uv")
+    tag = f"base-{uuid.uuid4().hex[:8]}"
+    built = engine.build(finished_project, tag, "--target", "base")
+    assert built.returncode == 0, built.stdout[-3000:]
+    try:
+        assert engine.docker("run", "--rm", tag, "uv", "--version").split()[1] == version
+    finally:
+        engine.docker("image", "rm", "--force", tag, check=False)
 
 
 def test_an_image_without_a_model_is_refused_with_what_to_do(

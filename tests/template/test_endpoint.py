@@ -4,7 +4,6 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import socket
 import sqlite3
@@ -21,6 +20,7 @@ from typing import Any, Self
 import pytest
 
 from tests.template.conftest import ask
+from tests.template.postgres import Database, children, wait_until
 
 KILLS = 30
 
@@ -263,13 +263,6 @@ def test_a_log_that_is_deleted_is_made_anew(endpoint: Callable[..., Endpoint]) -
     assert clients.statuses.count(200) > before + 16
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 def figure(served: Endpoint, name: str) -> str:
     """A figure of the metrics."""
     found = re.search(rf"^{re.escape(name)} (\S+)$", ask(f"{served.url}/metrics").body, re.MULTILINE)
@@ -278,75 +271,6 @@ def figure(served: Endpoint, name: str) -> str:
 
 
 # --- PostgreSQL -----------------------------------------------------------------------------------
-
-
-class Database:
-    """A PostgreSQL server of our own, from Debian's programs."""
-
-    def __init__(self, folder: Path) -> None:
-        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-        if not found:
-            pytest.skip("there is no PostgreSQL: apt-get install postgresql")
-        self.programs = found[-1].parent
-        self.folder = folder
-        self.user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.address = f"postgresql://log@127.0.0.1:{self.port}/postgres"
-        if self.user:
-            shutil.chown(folder, self.user)
-        self.run("initdb", "--auth=trust", "--username=log", "-D", "data")
-
-    def run(self, program: str, *options: str) -> str:
-        done = subprocess.run(
-            [str(self.programs / program), *options],
-            cwd=self.folder,
-            user=self.user,
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        return done.stdout
-
-    def start(self) -> None:
-        with (self.folder / "output").open("a") as output:
-            options = ("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
-            self.process = subprocess.Popen(
-                [self.programs / "postgres", "-D", "data", "-p", str(self.port), *options],
-                cwd=self.folder,
-                user=self.user,
-                stdout=output,
-                stderr=output,
-            )
-        wait_until(self.answers)
-
-    def answers(self) -> bool:
-        done = subprocess.run([self.programs / "pg_isready", "-q", "-d", self.address], check=False)
-        return done.returncode == 0
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the server and all its processes, which are sessions of their own."""
-        for pid in (self.process.pid, *children(self.process.pid)):
-            os.kill(pid, number)
-
-    def query(self, query: str) -> list[str]:
-        return self.run("psql", "-qAt", "-d", self.address, "-c", query).split()
-
-
-@pytest.fixture
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    # In a folder that PostgreSQL's user may enter, which pytest's are not.
-    folder = Path(subprocess.run(["mktemp", "-d"], check=True, capture_output=True, text=True).stdout.strip())
-    folder.chmod(0o755)
-    try:
-        database = Database(folder)
-        database.start()
-        yield database
-        database.signal(signal.SIGCONT)
-        database.signal(signal.SIGKILL)
-        database.process.wait()
-    finally:
-        shutil.rmtree(folder)
 
 
 def test_a_database_may_hang_die_and_come_back(endpoint: Callable[..., Endpoint], database: Database) -> None:
@@ -427,11 +351,6 @@ def answers(served: Endpoint) -> bool:
         return all(served.predict() == 200 for _ in range(5))
     except OSError:
         return False
-
-
-def children(parent: int) -> set[int]:
-    listed = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return {int(pid) for pid in listed}
 
 
 # --- what it takes --------------------------------------------------------------------------------
