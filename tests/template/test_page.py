@@ -1,6 +1,6 @@
 """The page of a finished project, used as a person uses it: in a real browser, with its trained model.
 
-SCREENSHOTS names a folder for the pictures, so that they can be looked at and shown in the docs.
+With SCREENSHOTS=docs/images it makes the pictures there anew.
 """
 # ruff: noqa: S310 — every address is one of our own
 
@@ -19,10 +19,13 @@ import pytest
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect  # noqa: E402
+from axe_playwright_python.sync_playwright import Axe  # noqa: E402
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect  # noqa: E402
 
 DESKTOP = {"width": 1100, "height": 900}
-PHONE = {"width": 390, "height": 844}
+PHONE = {"width": 375, "height": 812}
+OUTCOME = re.compile("^(late|on time)$")
+REASONED = 4  # an example that has reasons on both sides
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +93,23 @@ class Visit:
             group.locator("summary").click()
         return field
 
-    def picture(self, name: str) -> None:
+    def ask(self) -> None:
+        """Ask the model, and wait for the answer and its reasons."""
+        with self.page.expect_response("**/explain"):
+            self.page.get_by_role("button", name="Ask the model").click()
+        expect(self.page.get_by_role("region", name="Reasons")).to_be_visible()
+
+    def chance(self) -> int:
+        return int(self.page.locator("#chance").inner_text().removesuffix("%"))
+
+    def check_access(self) -> None:
+        """Hold the page, as it is now, to what a program can check of WCAG: names, contrast, roles."""
+        found = Axe().run(self.page)
+        assert found.violations_count == 0, found.generate_report()
+
+    def picture(self) -> None:
         self.page.wait_for_timeout(400)  # until the bar has grown
-        self.page.screenshot(path=self.pictures / f"page-{self.kind}-{name}.png", full_page=True)
+        self.page.screenshot(path=self.pictures / f"page-{self.kind}.png", full_page=True)
 
 
 @pytest.fixture(scope="module")
@@ -114,19 +131,18 @@ def test_every_example_is_answered_with_what_happened(visit: Visit) -> None:
     verdicts = set()
     for example in range(page.locator("#example option").count()):
         page.get_by_label("Which flight?").select_option(index=example)
-        page.get_by_role("button", name="Ask the model").click()
+        visit.ask()
         expect(visit.verdict).to_have_text(re.compile("Rebook tight connections|Leave bookings as they are"))
-        expect(page.locator("#outcome")).to_have_text(re.compile("^(late|on time)$"))
+        expect(page.locator("#outcome")).to_have_text(OUTCOME)
         acts = visit.verdict.inner_text() == "Rebook tight connections"
         verdicts.add(acts)
         # The bar shows the probability, on the side of the mark that fits the words.
         width = page.locator("#fill").evaluate("bar => parseFloat(bar.style.width)")
         mark = page.locator("#mark").evaluate("mark => parseFloat(mark.style.left)")
         assert (width >= mark) == acts
-        if len(verdicts) == 1 and example == 0:
-            visit.picture("first")
-        if acts:
-            visit.picture("act")
+        if example == REASONED:
+            visit.check_access()
+            visit.picture()
     assert verdicts == {True, False}
     assert visit.errors == []
 
@@ -152,10 +168,75 @@ def test_the_keyboard_is_enough(visit: Visit) -> None:
     assert visit.errors == []
 
 
+def test_whatever_the_keyboard_reaches_shows_that_it_is_there(visit: Visit) -> None:
+    page = visit.page
+    visit.ask()
+    page.locator("summary").first.click()
+    page.get_by_label("Which flight?").focus()
+    reached = []
+    for _ in range(60):
+        outline = page.evaluate("getComputedStyle(document.activeElement).outline")
+        reached.append(page.evaluate("document.activeElement.textContent || document.activeElement.name"))
+        assert outline == "rgb(0, 114, 178) solid 3px", reached[-1]
+        if reached[-1] == "its metrics":
+            break
+        page.keyboard.press("Tab")
+
+    links = page.get_by_role("region", name="Reasons").get_by_role("link").all_inner_texts()
+    for name in ("Ask the model", *links, "distance_miles", "The API", "its metrics"):
+        assert name in reached
+    assert visit.errors == []
+
+
+def test_a_reason_says_what_a_typical_value_would_change_and_leads_to_it(visit: Visit) -> None:
+    page = visit.page
+    page.get_by_label("Which flight?").select_option(index=REASONED)
+    visit.ask()
+    chance = visit.chance()
+    for kind, sign in (("for", 1), ("against", -1)):
+        reasons = page.locator(f".{kind} li")
+        effects = [
+            int(text.replace("\N{MINUS SIGN}", "-")) for text in reasons.locator(".effect").all_inner_texts()
+        ]
+        assert 1 <= len(effects) <= 3
+        assert effects == sorted(effects, key=lambda effect: -sign * effect)
+        assert min(sign * effect for effect in effects) > 0
+
+        reason = reasons.first
+        typical = reason.locator(".values").inner_text().rpartition("typically ")[2]
+        reason.get_by_role("link").click()
+        field = page.locator(":focus")
+        if field.evaluate("field => field.tagName") == "SELECT":
+            field.select_option(typical)
+        else:
+            field.fill("" if typical == "not known" else typical)
+        visit.ask()
+        # Both chances and the effect are rounded.
+        assert visit.chance() == pytest.approx(chance - effects[0], abs=2)
+        assert visit.chance() != chance
+        page.get_by_role("button", name="Undo changes").click()
+        visit.ask()
+    assert visit.errors == []
+
+
+def test_reasons_of_an_example_that_was_left_are_not_shown(visit: Visit) -> None:
+    page = visit.page
+    held: list[Route] = []
+    page.route("**/explain", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks what it is given
+    page.get_by_role("button", name="Ask the model").click()
+    expect(page.locator("#outcome")).to_have_text(OUTCOME)
+    page.get_by_label("Which flight?").select_option(index=1)
+    with page.expect_response("**/explain"):
+        held[0].continue_()
+
+    expect(visit.verdict).to_have_text("Not asked yet")
+    expect(page.get_by_role("region", name="Reasons")).to_be_hidden()
+
+
 def test_a_changed_field_makes_what_happened_unknown_and_can_be_undone(visit: Visit) -> None:
     page = visit.page
-    page.get_by_role("button", name="Ask the model").click()
-    expect(page.locator("#outcome")).to_have_text(re.compile("^(late|on time)$"))
+    visit.ask()
+    expect(page.locator("#outcome")).to_have_text(OUTCOME)
     undo = page.get_by_role("button", name="Undo changes")
     expect(undo).to_be_hidden()
 
@@ -163,11 +244,12 @@ def test_a_changed_field_makes_what_happened_unknown_and_can_be_undone(visit: Vi
     before = distance.input_value()
     distance.fill("777")
     expect(page.locator("#answer")).to_have_class(re.compile("stale"))
+    expect(page.locator("#eyebrow")).to_have_text("Advice before your changes")
+    visit.check_access()
     expect(page.locator("details", has=distance).locator(".count")).to_have_text("1 changed")
     distance.press("Enter")
 
     expect(page.locator("#outcome")).to_have_text("unknown, as you changed 1 input")
-    visit.picture("changed")
     undo.click()
     expect(distance).to_have_value(before)
     expect(visit.verdict).to_have_text("Not asked yet")
@@ -190,7 +272,8 @@ def test_a_refusal_is_shown_at_its_field(visit: Visit) -> None:
     )
     expect(page.locator("#field-plane_age_years-problem")).to_have_text("Input should be a valid integer.")
     expect(page.get_by_role("alert")).to_have_text("2 inputs to correct, marked below.")
-    visit.picture("refused")
+    expect(page.get_by_role("region", name="Reasons")).to_be_hidden()
+    visit.check_access()
 
     distance.fill("900")
     plane.fill("")  # not known
@@ -215,7 +298,7 @@ def test_the_page_fits_its_window_names_every_field_and_asks_no_other_host(
     page = visit.page
     for group in page.locator("summary").all():
         group.click()
-    visit.picture("all-fields")
+    visit.check_access()
 
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
     controls = page.locator("select, input")

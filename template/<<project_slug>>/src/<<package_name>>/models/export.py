@@ -57,6 +57,7 @@ def export(paths: Paths, data: Dataset, name: str, model: Classifier, calibratio
         "encoding": data.encoding.to_json(),
         "calibration": {"a": calibration.a, "b": calibration.b},
         "threshold": cost_threshold(),
+        "typical": {field.name: typical(train[field.name], field) for field in problem.FIELDS},
         "reference": drift.reference({name: train[name].to_numpy() for name in problem.NAMES}, validation),
     }
     write_manifest(paths.candidate, manifest)
@@ -123,6 +124,14 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 def write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest of a candidate or champion."""
     (directory / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def typical(values: pd.Series[Any], field: problem.Field) -> Any:
+    """Return a field's median (a value that occurs), or its most frequent name; None if most are missing."""
+    known = values.dropna()
+    if 2 * len(known) < len(values):
+        return None
+    return plain(known.mode()[0] if field.is_category else known.quantile(interpolation="lower"))
 
 
 def plain(value: Any) -> Any:

@@ -19,7 +19,17 @@ from .metrics import CountRequests, Metrics
 from .platforms import PlatformRoutes
 from .predictor import Predictor
 from .routing import ModelRoute
-from .schema import BatchPrediction, BatchRequest, Failure, Feedback, Prediction, PredictionRequest, Recorded, Refusal
+from .schema import (
+    BatchPrediction,
+    BatchRequest,
+    Explanation,
+    Failure,
+    Feedback,
+    Prediction,
+    PredictionRequest,
+    Recorded,
+    Refusal,
+)
 from .service import Service, in_words
 from .settings import DEFAULTS, Settings
 from .writer import LogWriter
@@ -45,6 +55,7 @@ def create_app(model_dir: Path, log: str | Path, settings: Settings = DEFAULTS) 
 
     app = FastAPI(
         title=problem.TITLE,
+        description=problem.SUMMARY,
         version=predictor.version,
         lifespan=lifespan,
         responses={422: {"model": Refusal, "description": "A field is wrong"}},
@@ -54,6 +65,7 @@ def create_app(model_dir: Path, log: str | Path, settings: Settings = DEFAULTS) 
     app.add_exception_handler(RequestValidationError, refuse)
     app.add_exception_handler(LogError, unlogged)
     app.include_router(predictions(service))
+    app.include_router(explanations(predictor))
     app.include_router(lookups(predictor))
     app.include_router(operations(service))
     return app
@@ -69,10 +81,8 @@ def predictions(service: Service) -> APIRouter:
             503: {"model": Failure, "description": "The prediction log cannot be used at the moment"},
         },
     )
-    samples: Any = {
-        example["label"]: {"value": {**example["inputs"], "decided_at": example["decided_at"]}}
-        for example in service.predictor.examples[:3]
-    }
+    samples = documented(service.predictor.examples)
+    several: Any = {"Together": {"value": {"rows": [sample["value"] for sample in samples.values()]}}}
 
     @router.post("/predict", summary=f"Predict one {problem.SUBJECT}", response_model=Prediction)
     async def predict(
@@ -82,7 +92,9 @@ def predictions(service: Service) -> APIRouter:
         return Response(to_json(in_words(entry)), media_type="application/json")
 
     @router.post("/predict/batch", summary=f"Predict up to 1,000 {problem.SUBJECTS}", response_model=BatchPrediction)
-    async def predict_batch(batch: BatchRequest, request: Request) -> Response:
+    async def predict_batch(
+        batch: Annotated[BatchRequest, Body(openapi_examples=several)], request: Request
+    ) -> Response:
         entries = await service.predict(batch.rows, request.scope["begun"])
         return Response(to_json({"predictions": [*map(in_words, entries)]}), media_type="application/json")
 
@@ -105,6 +117,33 @@ def predictions(service: Service) -> APIRouter:
         except ContradictingTruthError:
             raise HTTPException(409, "The opposite truth is already recorded for this request_id, and stays.") from None
         return JSONResponse({"status": "recorded"})
+
+    return router
+
+
+def explanations(predictor: Predictor) -> APIRouter:
+    """Return the route that gives reasons. What it tries out is no prediction, so it logs and counts none."""
+    router = APIRouter(
+        tags=["about the model"],
+        route_class=ModelRoute,
+        responses={415: {"model": Failure, "description": "The body is not JSON"}},
+    )
+    samples = documented(predictor.examples)
+
+    @router.post(
+        "/explain",
+        summary=f"Which inputs speak for {problem.POSITIVE!r}, and which against",
+        description="Tries each input's typical value in its place, one at a time. Nothing of it is logged.",
+        response_model=Explanation,
+    )
+    async def explain(asked: Annotated[PredictionRequest, Body(openapi_examples=samples)], _: Request) -> Response:
+        probability, effects = predictor.explain(vars(asked))
+        contributions = [
+            {"field": name, "value": getattr(asked, name), "typical": predictor.typical[name], "effect": effect}
+            for name, effect in sorted(effects.items(), key=lambda named: -abs(named[1]))
+        ]
+        explanation = {"probability": probability, "model_version": predictor.version, "contributions": contributions}
+        return Response(to_json(explanation), media_type="application/json")
 
     return router
 
@@ -159,6 +198,14 @@ def operations(service: Service) -> APIRouter:
     return router
 
 
+def documented(examples: Sequence[dict[str, Any]]) -> Any:
+    """Return the first examples as OpenAPI has them, ready to be sent."""
+    return {
+        example["label"]: {"value": {**example["inputs"], "decided_at": example["decided_at"]}}
+        for example in examples[:3]
+    }
+
+
 def describe(predictor: Predictor) -> dict[str, Any]:
     """Return what the page, or any client, needs to ask and to understand the answer."""
     groups = [
@@ -171,6 +218,7 @@ def describe(predictor: Predictor) -> dict[str, Any]:
     ]
     return {
         "title": problem.TITLE,
+        "summary": problem.SUMMARY,
         "subject": problem.SUBJECT,
         "positive": problem.POSITIVE,
         "negative": problem.NEGATIVE,

@@ -24,10 +24,16 @@ class Predictor:
     def __init__(self, directory: Path) -> None:
         self.manifest: dict[str, Any] = _read_json(directory / "manifest.json")
         self.examples: list[dict[str, Any]] = _read_json(directory / "examples.json")
-        self.version: str = self.manifest["version"]
-        self.threshold: float = self.manifest["threshold"]
-        self._calibration = Platt(**self.manifest["calibration"])
-        self._encoding = Encoding.from_json(self.manifest["encoding"])
+        try:
+            self.version: str = self.manifest["version"]
+            self.threshold: float = self.manifest["threshold"]
+            self.typical: dict[str, Any] = self.manifest["typical"]
+            self._calibration = Platt(**self.manifest["calibration"])
+            self._encoding = Encoding.from_json(self.manifest["encoding"])
+        except KeyError as error:
+            raise ProjectError(
+                f"{directory / 'manifest.json'} has no {error}: it was made by older code. Make it again: make run"
+            ) from None
         unknown = sorted(set(self._encoding.levels) - set(problem.NAMES))
         if unknown:
             raise ProjectError(
@@ -43,6 +49,15 @@ class Predictor:
         matrix = self._encoding.encode(columns)
         (probabilities,) = self._session.run([self._probabilities], {"features": matrix})
         return self._calibration(probabilities[:, 1])
+
+    def explain(self, row: Mapping[str, Any]) -> tuple[float, dict[str, float]]:
+        """Return a row's probability, and by how much it exceeds the one with each field's typical value instead.
+
+        Fields change one at a time, in one run of the graph; what two of them do together counts for both.
+        """
+        tried = [{**row, name: value} for name, value in self.typical.items()]
+        probability, *others = self.predict([row, *tried]).tolist()
+        return probability, {name: probability - other for name, other in zip(self.typical, others, strict=True)}
 
 
 def _read_json(path: Path) -> Any:
