@@ -1,5 +1,6 @@
 """What deploy/ holds for each place: valid for the tools that read it, and tried as far as can be."""
 
+import hashlib
 import json
 import os
 import re
@@ -9,15 +10,18 @@ import ssl
 import subprocess
 import time
 import uuid
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener, urlopen
 
 import pytest
+import yaml
 
 from tests.conftest import run
 from tests.template.conftest import BIN, Tools
@@ -189,15 +193,42 @@ def test_the_machine_can_be_small(
 # --- SageMaker ------------------------------------------------------------------------------------
 
 
+# Moto's own list of images ends years ago.
+UBUNTU = {
+    "ami_id": "ami-0000000000000024",
+    "name": "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-20260101",
+    "description": "Canonical, Ubuntu, 24.04 LTS, amd64",
+    "owner_id": "099720109477",
+    "public": True,
+    "virtualization_type": "hvm",
+    "architecture": "x86_64",
+    "state": "available",
+    "platform": None,
+    "image_type": "machine",
+    "hypervisor": "xen",
+    "root_device_name": "/dev/sda1",
+    "root_device_type": "ebs",
+    "sriov": "simple",
+    "creation_date": "2026-01-01T00:00:00.000Z",
+}
+
+
 @pytest.fixture(scope="module")
 def moto(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server that answers as AWS does."""
     server = tools("moto[server]", "boto3") / "moto_server"
+    images = tmp_path_factory.mktemp("moto") / "images.json"
+    images.write_text(json.dumps([UBUNTU]))
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("moto") / "log"
     with log.open("w") as output:
-        process = subprocess.Popen([server, "-H", "127.0.0.1", "-p", str(port)], stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [server, "-H", "127.0.0.1", "-p", str(port)],
+            env=os.environ | {"MOTO_AMIS_PATH": str(images)},
+            stdout=output,
+            stderr=output,
+        )
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(100):
@@ -214,7 +245,7 @@ def moto(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 
 
 class Terraform:
-    """Terraform in a copy of deploy/sagemaker, with no account but moto's."""
+    """Terraform in a copy of one folder of deploy/, with no account but moto's."""
 
     def __init__(self, folder: Path, aws: str, environment: dict[str, str]) -> None:
         self.folder = folder
@@ -263,7 +294,8 @@ class Terraform:
 @pytest.fixture(scope="module")
 def terraform(
     deployed: Path, moto: str, outside: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Terraform:
+) -> Callable[[str], Terraform]:
+    """`terraform("sagemaker")`: ready to make what its folder says."""
     if not shutil.which("terraform"):
         pytest.skip("there is no terraform")
     # Where administrators put providers for machines that download none.
@@ -273,33 +305,75 @@ def terraform(
     plugins = [each for each in places if (each / "registry.terraform.io/hashicorp/aws").is_dir()]
     if not plugins:
         pytest.skip("there is no AWS provider for terraform: name its folder in TERRAFORM_PLUGINS")
-    folder = tmp_path_factory.mktemp("terraform")
-    shutil.copy(deployed / "deploy" / "sagemaker" / "main.tf", folder)
-    terraform = Terraform(folder, moto, outside)
-    terraform("init", f"-plugin-dir={plugins[0]}")
-    return terraform
+
+    def make(place: str) -> Terraform:
+        folder = tmp_path_factory.mktemp("terraform")
+        shutil.copy(deployed / "deploy" / place / "main.tf", folder)
+        made = Terraform(folder, moto, outside)
+        made("init", f"-plugin-dir={plugins[0]}")
+        return made
+
+    return make
 
 
-def test_terraform_reads_its_file(terraform: Terraform) -> None:
-    terraform("fmt", "-check", "-diff")
-    assert "The configuration is valid." in terraform("validate")
+@pytest.mark.parametrize("place", ["sagemaker", "vm"])
+def test_terraform_reads_its_file(terraform: Callable[[str], Terraform], place: str) -> None:
+    made = terraform(place)
+    made("fmt", "-check", "-diff")
+    assert "The configuration is valid." in made("validate")
 
 
 @pytest.mark.slow
-def test_terraform_makes_an_endpoint_and_takes_it_away(terraform: Terraform) -> None:
-    approved = ("-auto-approve", "-input=false")
-    terraform("apply", *approved, "-target=aws_ecr_repository.endpoint", "-var", "tag=1")
-    repository = terraform("output", "-raw", "repository")
-    assert terraform.served() == []
+def test_terraform_rents_a_machine_and_gives_it_back(terraform: Callable[[str], Terraform]) -> None:
+    machine = terraform("vm")
+    key = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(range(32))
+    variables = {"key": f"ssh-ed25519 {b64encode(key).decode()} me", "ssh_from": "192.0.2.7/32"}
+    given = ["-auto-approve", "-input=false", *(f"-var={name}={value}" for name, value in variables.items())]
+    assert "4 added, 0 changed, 0 destroyed" in machine("apply", *given)
 
-    assert "5 added, 0 changed, 0 destroyed" in terraform("apply", *approved, "-var", "tag=1")
-    assert terraform.served() == [("flight-delay", f"{repository}:1")]
+    state = json.loads(machine("show", "-json"))["values"]["root_module"]["resources"]
+    made = {each["type"]: each["values"] for each in state}
+    instance, address = made["aws_instance"], machine("output", "-raw", "address")
+    assert instance["ami"] == UBUNTU["ami_id"]
+    started_with = re.search(r"<<-EOT\n(.+\n) +EOT", (machine.folder / "main.tf").read_text(), re.DOTALL)
+    assert started_with
+    first_words = dedent(started_with[1])
+    assert instance["user_data"] == hashlib.sha1(first_words.encode(), usedforsecurity=False).hexdigest()
+    assert first_words.startswith("#cloud-config\n")
+    assert yaml.safe_load(first_words)["packages"] == ["docker.io", "docker-compose-v2"]
+    assert (made["aws_eip"]["public_ip"], made["aws_eip"]["instance"]) == (address, instance["id"])
+    doors = {
+        (rule["protocol"], rule["from_port"], *rule["cidr_blocks"])
+        for rule in made["aws_security_group"]["ingress"]
+    }
+    everybody = "0.0.0.0/0"
+    assert doors == {
+        ("tcp", 22, "192.0.2.7/32"),
+        ("tcp", 80, everybody),
+        ("tcp", 443, everybody),
+        ("udp", 443, everybody),
+    }
+
+    assert "4 destroyed" in machine("destroy", *given)
+    assert json.loads((machine.folder / "terraform.tfstate").read_text())["resources"] == []
+
+
+@pytest.mark.slow
+def test_terraform_makes_an_endpoint_and_takes_it_away(terraform: Callable[[str], Terraform]) -> None:
+    aws = terraform("sagemaker")
+    approved = ("-auto-approve", "-input=false")
+    aws("apply", *approved, "-target=aws_ecr_repository.endpoint", "-var", "tag=1")
+    repository = aws("output", "-raw", "repository")
+    assert aws.served() == []
+
+    assert "5 added, 0 changed, 0 destroyed" in aws("apply", *approved, "-var", "tag=1")
+    assert aws.served() == [("flight-delay", f"{repository}:1")]
 
     # Moto cannot update an endpoint, so the move to a new image is looked at before it is made.
-    terraform("plan", "-input=false", "-out=plan", "-var", "tag=2")
+    aws("plan", "-input=false", "-out=plan", "-var", "tag=2")
     changes = {
         each["type"]: each["change"]["actions"]
-        for each in json.loads(terraform("show", "-json", "plan"))["resource_changes"]
+        for each in json.loads(aws("show", "-json", "plan"))["resource_changes"]
         if each["change"]["actions"] != ["no-op"]
     }
     assert changes == {
@@ -308,10 +382,10 @@ def test_terraform_makes_an_endpoint_and_takes_it_away(terraform: Terraform) -> 
         "aws_sagemaker_endpoint": ["update"],
     }
 
-    terraform("destroy", *approved, "-var", "tag=1")
-    assert terraform.served() == []
-    assert terraform.ask("ListModels")["Models"] == []
-    assert json.loads((terraform.folder / "terraform.tfstate").read_text())["resources"] == []
+    aws("destroy", *approved, "-var", "tag=1")
+    assert aws.served() == []
+    assert aws.ask("ListModels")["Models"] == []
+    assert json.loads((aws.folder / "terraform.tfstate").read_text())["resources"] == []
 
 
 # --- Azure ML -------------------------------------------------------------------------------------
