@@ -16,8 +16,8 @@ from pydantic_core import to_json
 from .. import problem
 from .log import ContradictingTruthError, LogError, UnknownPredictionError, open_log
 from .metrics import CountRequests, Metrics
+from .models import Models
 from .platforms import PlatformRoutes
-from .predictor import Predictor
 from .routing import ModelRoute
 from .schema import (
     BatchPrediction,
@@ -36,27 +36,29 @@ from .writer import LogWriter
 
 # A batch may be wrong in a thousand places; this many are enough to see why.
 SHOWN_PROBLEMS = 20
+# Who asks, by a key of the caller's choice: while a challenger is tried, one caller hears of one model only.
+CALLER = "x-caller"
 
 
 def create_app(model_dir: Path, log: str | Path, settings: Settings = DEFAULTS) -> FastAPI:
-    """Load the model, open the log, and return the app; raise ProjectError if either cannot be had."""
-    predictor = Predictor(model_dir)
+    """Load the models, open the log, and return the app; raise ProjectError if either cannot be had."""
     metrics = Metrics()
-    metrics.model.labels(predictor.version, predictor.manifest["model"]).set(1)
+    models = Models(model_dir, settings.challenger_share, metrics)
     writer = LogWriter(open_log(log, settings.keep), metrics)
-    service = Service(predictor, writer, metrics, serve_unlogged=settings.serve_unlogged)
+    service = Service(models, writer, metrics, serve_unlogged=settings.serve_unlogged)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        trimming = asyncio.create_task(writer.keep_trimmed())
+        chores = [asyncio.create_task(writer.keep_trimmed()), asyncio.create_task(models.keep_current())]
         yield
-        trimming.cancel()
+        for chore in chores:
+            chore.cancel()
         await service.close()
 
     app = FastAPI(
         title=problem.TITLE,
         description=problem.SUMMARY,
-        version=predictor.version,
+        version=models.champion.version,
         lifespan=lifespan,
         responses={422: {"model": Refusal, "description": "A field is wrong"}},
     )
@@ -65,8 +67,8 @@ def create_app(model_dir: Path, log: str | Path, settings: Settings = DEFAULTS) 
     app.add_exception_handler(RequestValidationError, refuse)
     app.add_exception_handler(LogError, unlogged)
     app.include_router(predictions(service))
-    app.include_router(explanations(predictor))
-    app.include_router(lookups(predictor))
+    app.include_router(explanations(models))
+    app.include_router(lookups(models))
     app.include_router(operations(service))
     return app
 
@@ -81,21 +83,21 @@ def predictions(service: Service) -> APIRouter:
             503: {"model": Failure, "description": "The prediction log cannot be used at the moment"},
         },
     )
-    samples = documented(service.predictor.examples)
+    samples = documented(service.models.champion.examples)
     several: Any = {"Together": {"value": {"rows": [sample["value"] for sample in samples.values()]}}}
 
     @router.post("/predict", summary=f"Predict one {problem.SUBJECT}", response_model=Prediction)
     async def predict(
         asked: Annotated[PredictionRequest, Body(openapi_examples=samples)], request: Request
     ) -> Response:
-        (entry,) = await service.predict([asked], request.scope["begun"])
+        (entry,) = await service.predict([asked], request.scope["begun"], request.headers.get(CALLER, ""))
         return Response(to_json(in_words(entry)), media_type="application/json")
 
     @router.post("/predict/batch", summary=f"Predict up to 1,000 {problem.SUBJECTS}", response_model=BatchPrediction)
     async def predict_batch(
         batch: Annotated[BatchRequest, Body(openapi_examples=several)], request: Request
     ) -> Response:
-        entries = await service.predict(batch.rows, request.scope["begun"])
+        entries = await service.predict(batch.rows, request.scope["begun"], request.headers.get(CALLER, ""))
         return Response(to_json({"predictions": [*map(in_words, entries)]}), media_type="application/json")
 
     @router.post(
@@ -121,14 +123,14 @@ def predictions(service: Service) -> APIRouter:
     return router
 
 
-def explanations(predictor: Predictor) -> APIRouter:
+def explanations(models: Models) -> APIRouter:
     """Return the route that gives reasons. What it tries out is no prediction, so it logs and counts none."""
     router = APIRouter(
         tags=["about the model"],
         route_class=ModelRoute,
         responses={415: {"model": Failure, "description": "The body is not JSON"}},
     )
-    samples = documented(predictor.examples)
+    samples = documented(models.champion.examples)
 
     @router.post(
         "/explain",
@@ -137,6 +139,7 @@ def explanations(predictor: Predictor) -> APIRouter:
         response_model=Explanation,
     )
     async def explain(asked: Annotated[PredictionRequest, Body(openapi_examples=samples)], _: Request) -> Response:
+        predictor = models.champion
         probability, effects = predictor.explain(vars(asked))
         contributions = [
             {"field": name, "value": getattr(asked, name), "typical": predictor.typical[name], "effect": effect}
@@ -148,11 +151,10 @@ def explanations(predictor: Predictor) -> APIRouter:
     return router
 
 
-def lookups(predictor: Predictor) -> APIRouter:
+def lookups(models: Models) -> APIRouter:
     """Return the routes that a person or a client reads first."""
     router = APIRouter(tags=["about the model"])
     page = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
-    description = describe(predictor)
 
     @router.get("/", include_in_schema=False)
     async def show_page() -> HTMLResponse:
@@ -160,11 +162,11 @@ def lookups(predictor: Predictor) -> APIRouter:
 
     @router.get("/model", summary="What the model reads and says, in words")
     async def model() -> dict[str, Any]:
-        return description
+        return describe(models)
 
     @router.get("/examples", summary="Real cases from the test period, with what happened")
     async def examples() -> list[dict[str, Any]]:
-        return predictor.examples
+        return models.champion.examples
 
     return router
 
@@ -206,8 +208,9 @@ def documented(examples: Sequence[dict[str, Any]]) -> Any:
     }
 
 
-def describe(predictor: Predictor) -> dict[str, Any]:
+def describe(models: Models) -> dict[str, Any]:
     """Return what the page, or any client, needs to ask and to understand the answer."""
+    champion, challenger = models.champion, models.challenger
     groups = [
         {
             "name": name,
@@ -227,9 +230,10 @@ def describe(predictor: Predictor) -> dict[str, Any]:
         "false_negative_cost": problem.FALSE_NEGATIVE_COST,
         "false_positive_cost": problem.FALSE_POSITIVE_COST,
         "cost_unit": problem.COST_UNIT,
-        "threshold": predictor.threshold,
+        "threshold": champion.threshold,
         "groups": groups,
-        **{name: predictor.manifest[name] for name in ("version", "model", "trained")},
+        **{name: champion.manifest[name] for name in ("version", "model", "trained")},
+        "challenger": challenger and {"version": challenger.version, "share": models.share},
     }
 
 

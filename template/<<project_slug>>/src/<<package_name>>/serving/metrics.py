@@ -25,7 +25,7 @@ class Metrics:
         self.latency = Histogram(
             "http_request_duration_seconds", "Time to answer", ["route"], buckets=BUCKETS, registry=registry
         )
-        self.predictions = Counter("predictions", "Predictions given", ["predicted"], registry=registry)
+        self.predictions = Counter("predictions", "Predictions given", ["predicted", "version"], registry=registry)
         self.unlogged = Counter("predictions_unlogged", "Predictions given that are not in the log", registry=registry)
         self.log_writes = Histogram(
             "prediction_log_write_seconds",
@@ -34,11 +34,14 @@ class Metrics:
             registry=registry,
         )
         self.log_failures = Counter("prediction_log_failures", "Writes to the log that failed", registry=registry)
+        self.challenger_failures = Counter(
+            "challenger_failures", "Times that a challenger failed, and the champion answered", registry=registry
+        )
         # An Info would say this, but cannot be had from several workers.
         self.model = Gauge(
             "model_info",
-            "The model that is served",
-            ["version", "model"],
+            "1 for a model in service, 0 for one that was",
+            ["version", "model", "role"],
             multiprocess_mode="max",
             registry=registry,
         )

@@ -6,15 +6,18 @@ write makes it durable (group commit; DeWitt et al., Implementation Techniques f
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from time import perf_counter, time_ns
 from typing import Any
 
 from .. import problem
 from .log import ContradictingTruthError, Entry, Group, LogError, UnknownPredictionError, now, utc
 from .metrics import Metrics
-from .predictor import Predictor
+from .models import Models
 from .schema import NOT_LOGGED, PredictionRequest
 from .writer import LogWriter
 
@@ -31,36 +34,41 @@ class Call:
     done: asyncio.Future[Mapping[str, bool]]
     begun: float = 0.0
     requests: Sequence[PredictionRequest] = ()
+    caller: str = ""
     truths: Sequence[tuple[str, bool]] = ()
     entries: Sequence[Entry] = ()
 
 
 class Service:
-    """A model, its log and its metrics; with `serve_unlogged` it also answers what cannot be logged, and counts it."""
+    """Models, their log and metrics; with `serve_unlogged` it also answers what cannot be logged, and counts it."""
 
-    def __init__(self, predictor: Predictor, log: LogWriter, metrics: Metrics, *, serve_unlogged: bool) -> None:
-        self.predictor = predictor
+    def __init__(self, models: Models, log: LogWriter, metrics: Metrics, *, serve_unlogged: bool) -> None:
+        self.models = models
         self.log = log
         self.metrics = metrics
         self.serve_unlogged = serve_unlogged
-        self._positives = metrics.predictions.labels(problem.POSITIVE)
-        self._negatives = metrics.predictions.labels(problem.NEGATIVE)
+        # To find a counter by its labels takes longer than to count.
+        self._counter = cache(
+            lambda positive, version: metrics.predictions.labels(
+                problem.POSITIVE if positive else problem.NEGATIVE, version
+            )
+        )
         self._waiting: list[Call] = []
         self._task: asyncio.Task[None] | None = None
         # How long an answer took is known only once its row is written, so that follows with the next group.
         self._latencies: list[tuple[str, float]] = []
         self._idle: asyncio.TimerHandle | None = None
 
-    async def predict(self, requests: Sequence[PredictionRequest], begun: float) -> Sequence[Entry]:
+    async def predict(self, requests: Sequence[PredictionRequest], begun: float, caller: str = "") -> Sequence[Entry]:
         """Predict and log rows together, which came at `begun` on the clock `perf_counter`.
 
+        A caller that says who it is always gets answers of one model; else each row is drawn by its request id.
         Raises LogError if they cannot be logged.
         """
-        call = Call(asyncio.get_running_loop().create_future(), begun, requests)
+        call = Call(asyncio.get_running_loop().create_future(), begun, requests, caller)
         await self._submit(call)
-        positives = sum(entry.positive for entry in call.entries)
-        self._positives.inc(positives)
-        self._negatives.inc(len(call.entries) - positives)
+        for given, count in Counter((entry.positive, entry.model_version) for entry in call.entries).items():
+            self._counter(*given).inc(count)
         return call.entries
 
     async def tell(self, request_id: str, truth: bool) -> None:
@@ -135,28 +143,27 @@ class Service:
                 self._latencies += [(entry.request_id, (written - call.begun) * 1000) for entry in call.entries]
 
     def _predict(self, calls: Sequence[Call]) -> None:
-        """Run the model once for all rows, and give each call its entries."""
-        rows = [vars(request) for call in calls for request in call.requests]
-        if not rows:
+        """Run the models once for all rows, and give each call its entries."""
+        asked = [(request, new_id(), call.caller) for call in calls for request in call.requests]
+        if not asked:
             return
         time = now()
-        threshold, version = self.predictor.threshold, self.predictor.version
-        probabilities = iter(self.predictor.predict(rows).tolist())
+        answers = self.models.predict([vars(request) for request, _, _ in asked], [by or id_ for _, id_, by in asked])
+        entries = iter(
+            Entry(
+                request_id=request_id,
+                time=time,
+                decided_at=utc(request.decided_at) if request.decided_at else time,
+                inputs=request.model_dump_json(exclude=NOT_LOGGED),
+                probability=probability,
+                positive=probability >= model.threshold,
+                threshold=model.threshold,
+                model_version=model.version,
+            )
+            for (request, request_id, _), (probability, model) in zip(asked, answers, strict=True)
+        )
         for call in calls:
-            call.entries = [
-                Entry(
-                    request_id=new_id(),
-                    time=time,
-                    decided_at=utc(request.decided_at) if request.decided_at else time,
-                    inputs=request.model_dump_json(exclude=NOT_LOGGED),
-                    probability=probability,
-                    positive=probability >= threshold,
-                    threshold=threshold,
-                    model_version=version,
-                )
-                # The rows first: of the probabilities no more is taken than there are rows.
-                for request, probability in zip(call.requests, probabilities, strict=False)
-            ]
+            call.entries = list(islice(entries, len(call.requests)))
 
 
 def settle(call: Call, outcome: Mapping[str, bool] | Exception) -> None:

@@ -1,4 +1,4 @@
-"""What the environment may say about the endpoint's log and its workers."""
+"""What the environment may say about the endpoint: its log, its workers, and the share of a challenger."""
 
 import os
 from dataclasses import dataclass
@@ -11,17 +11,21 @@ KEEP = Keep(days=365, rows=1_000_000)
 
 @dataclass(frozen=True)
 class Settings:
-    """How the endpoint treats its log: how much of it is kept, and what happens while it cannot be written."""
+    """How the endpoint treats its log, and the share of requests (0 to 1) that a challenger gets.
+
+    Of the log: how much of it is kept, and what happens while it cannot be written.
+    """
 
     keep: Keep = KEEP
     serve_unlogged: bool = False
+    challenger_share: float = 0.1
 
 
 DEFAULTS = Settings()
 
 
 def from_environment() -> Settings:
-    """Read PREDICTION_LOG_DAYS, PREDICTION_LOG_ROWS and PREDICTION_LOG_FAILS (refuse or serve).
+    """Read PREDICTION_LOG_DAYS, PREDICTION_LOG_ROWS, PREDICTION_LOG_FAILS (refuse or serve) and CHALLENGER_SHARE.
 
     Raises ProjectError for a value that means nothing.
     """
@@ -32,12 +36,24 @@ def from_environment() -> Settings:
         days=whole_number("PREDICTION_LOG_DAYS", KEEP.days),
         rows=whole_number("PREDICTION_LOG_ROWS", KEEP.rows),
     )
-    return Settings(keep, serve_unlogged=fails == "serve")
+    return Settings(keep, serve_unlogged=fails == "serve", challenger_share=share("CHALLENGER_SHARE"))
 
 
 def workers() -> int:
     """Return how many processes answer: WEB_CONCURRENCY, or 1."""
     return whole_number("WEB_CONCURRENCY", 1)
+
+
+def share(name: str) -> float:
+    """Read a number from 0 to 1 from the environment; raise ProjectError if it is none."""
+    value = os.environ.get(name, str(DEFAULTS.challenger_share))
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 1:
+        raise ProjectError(f"{name} is {value!r}, which is not a number from 0 to 1.")
+    return number
 
 
 def whole_number(name: str, default: int) -> int:
