@@ -104,6 +104,14 @@ def monitor(paths: Paths, arguments: argparse.Namespace) -> int:
     return ALARM if alerts else 0
 
 
+def drill(paths: Paths, _: argparse.Namespace) -> int:
+    """Break the replay in ten ways, and see what the monitor notices."""
+    from .monitoring.drill import drill as rehearse
+
+    rehearse(paths)
+    return 0
+
+
 def retrain(paths: Paths, arguments: argparse.Namespace) -> int:
     """Make a new champion (data, train, evaluate, gate), or say why not."""
     return in_turn([data, train, evaluate, gate], paths, arguments)
@@ -126,6 +134,7 @@ def run(paths: Paths, arguments: argparse.Namespace) -> int:
     announce(monitor)
     if monitor(paths, arguments):
         print("The monitor found something in the replay: that is its result, not a failure of this run.")
+    in_turn([drill], paths, arguments)
     print(f"\nDone. Read {paths.reports.name}/evaluation.html; `make serve` starts the endpoint and its page.")
     return 0
 
@@ -141,9 +150,15 @@ COMMANDS: tuple[Stage, ...] = (
     serve,
     simulate,
     monitor,
+    drill,
     retrain,
     rollback,
 )
+
+
+def log_of(name: str) -> Path | str:
+    """Return the log of a name: a file's path, or a database's address as it is."""
+    return name if "://" in name else Path(name)
 
 
 def in_turn(stages: Sequence[Stage], paths: Paths, arguments: argparse.Namespace) -> int:
@@ -175,7 +190,7 @@ def parser() -> argparse.ArgumentParser:
             log = os.environ.get("PREDICTION_LOG")
             sub.add_argument(
                 "--log",
-                type=Path,
+                type=log_of,
                 default=log,
                 help="the log to judge (default: PREDICTION_LOG, or the endpoint's here)",
             )

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader
 from . import problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -67,6 +67,10 @@ class Report:
     def alert(self, text: str, *, level: str) -> None:
         """Add a line that must not be overlooked; `level` is "good", "note" or "bad"."""
         self.parts.append({"kind": "alert", "text": text, "level": level})
+
+    def finding(self, what: str, facts: Mapping[str, str], *, level: str, link: tuple[str, str]) -> None:
+        """Add a card: what was found, its facts by name, and a link (address, text); `level` as for `alert`."""
+        self.parts.append({"kind": "finding", "what": what, "facts": dict(facts), "level": level, "link": link})
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str = "") -> None:
         """Add a table; numbers and percentages are aligned right, and only long cells may break."""

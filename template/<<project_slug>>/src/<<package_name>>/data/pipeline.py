@@ -10,6 +10,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 
 from .. import problem
@@ -124,6 +125,15 @@ def split_of(times: pd.Series[pd.Timestamp]) -> pd.Series[str]:
         *map(pd.Timestamp, (problem.VALIDATION_FROM, problem.TEST_FROM, problem.TEST_UNTIL)),
     ]
     return pd.cut(times, edges, right=False, labels=list(SPLITS)).astype(object)
+
+
+def with_offset(times: pd.Series[pd.Timestamp]) -> pd.Series[pd.Timestamp]:
+    """Return times of the feature table with the offset that the clocks of problem.TIMEZONE then had.
+
+    When summer time ends, an hour comes twice; it is taken for the first of the two.
+    """
+    is_summer = np.ones(len(times), dtype=bool)
+    return times.dt.tz_localize(problem.TIMEZONE, ambiguous=is_summer, nonexistent="shift_forward")
 
 
 def sha256(file: Path) -> str:

@@ -17,6 +17,7 @@ from skl2onnx.common.data_types import FloatTensorType as ScikitInput
 
 from .. import problem
 from ..calibration import cost_threshold
+from ..data.pipeline import with_offset
 from ..monitoring import drift
 
 if TYPE_CHECKING:
@@ -58,11 +59,16 @@ def export(paths: Paths, data: Dataset, name: str, model: Classifier, calibratio
         "calibration": {"a": calibration.a, "b": calibration.b},
         "threshold": cost_threshold(),
         "typical": {field.name: typical(train[field.name], field) for field in problem.FIELDS},
-        "reference": drift.reference({name: train[name].to_numpy() for name in problem.NAMES}, validation),
+        "reference": drift.reference(
+            {field.name: drift.typed(field, train[field.name].to_numpy()) for field in drift.FIELDS},
+            train["decided_at"].to_numpy(),
+            validation,
+        ),
     }
     write_manifest(paths.candidate, manifest)
     test = data.table[data.table["split"] == "test"]
     chosen = test.iloc[np.linspace(0, len(test) - 1, EXAMPLES, dtype=int)]
+    chosen = chosen.assign(decided_at=with_offset(chosen["decided_at"]))
     examples = [
         {
             "label": problem.EXAMPLE_LABEL.format_map(row),

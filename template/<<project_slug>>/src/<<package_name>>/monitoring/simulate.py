@@ -16,7 +16,7 @@ import pandas as pd
 import uvicorn
 
 from .. import problem
-from ..data.pipeline import load
+from ..data.pipeline import load, with_offset
 from ..errors import ProjectError
 from ..serving.app import create_app
 
@@ -70,7 +70,7 @@ def sample(table: pd.DataFrame, limit: int) -> pd.DataFrame:
 
 def requests(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return each row as a request, in JSON's own types: null for a gap, no decimals in a whole number."""
-    columns: dict[str, list[Any]] = {"decided_at": [moment.isoformat() for moment in table["decided_at"]]}
+    columns: dict[str, list[Any]] = {"decided_at": [moment.isoformat() for moment in with_offset(table["decided_at"])]}
     for field in problem.FIELDS:
         kind = str if field.is_category else int if field.integer else float
         columns[field.name] = [None if pd.isna(value) else kind(value) for value in table[field.name]]
