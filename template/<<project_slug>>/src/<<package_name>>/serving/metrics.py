@@ -4,7 +4,7 @@ import os
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        # Memory, processor time and open files; of several workers there is no one figure for these.
+        ProcessCollector(registry=registry)
         self.requests = Counter("http_requests", "Answered requests", ["route", "status"], registry=registry)
         self.latency = Histogram(
             "http_request_duration_seconds", "Time to answer", ["route"], buckets=BUCKETS, registry=registry
