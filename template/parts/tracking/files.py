@@ -1,4 +1,4 @@
-"""Runs, models and the champion, as plain files: one JSON record a run, one folder a version."""
+"""Runs, models and which of them are in service, as plain files: one JSON record a run, one folder a version."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from .errors import ProjectError
+from .serving import folders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,39 +44,53 @@ def record(
 
 
 def register(paths: Paths, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
-    """Keep the candidate as a new version in artifacts/registry, and put it in service.
-
-    The version remembers which one it replaces. Returns its number.
-    """
+    """Keep the candidate as a new version in artifacts/registry, and return its number."""
     version = max(versions(paths), default=0) + 1
     folder = registry(paths) / str(version)
     shutil.copytree(paths.candidate, folder)
-    (folder / "run.json").write_text(
-        json.dumps({"replaced": champion(paths), "metrics": dict(metrics), "tags": dict(tags)}, indent=2) + "\n",
-        encoding="utf-8",
-    )
-    put_in_service(paths, version)
+    write_record(folder, {"replaced": None, "metrics": dict(metrics), "tags": dict(tags)})
     return str(version)
 
 
-def rollback(paths: Paths) -> str:
-    """Put the version that the champion replaced back in service, and return its number.
+def follow(paths: Paths, champion: str | None = None) -> None:
+    """Write down which versions are in service, in the files champion and challenger of the registry.
+
+    Of several versions of the same model it is the newest, unless the number of the `champion` is said. A version
+    that follows an older one as champion remembers which.
+    """
+    models = {number: folders.version_of(registry(paths) / str(number)) for number in versions(paths)}
+    for alias, folder in (("champion", paths.champion), ("challenger", paths.challenger)):
+        old, model = holder(paths, alias), folders.version_of(folder)
+        told = champion if alias == "champion" else None
+        if old and models[old] == model and not told:
+            continue
+        (registry(paths) / alias).unlink(missing_ok=True)
+        new = int(told) if told else max((number for number, same in models.items() if same == model), default=None)
+        if new:
+            (registry(paths) / alias).write_text(f"{new}\n", encoding="utf-8")
+        if alias == "champion" and old and new and new > old:
+            version = registry(paths) / str(new)
+            write_record(version, read_record(version) | {"replaced": old})
+
+
+def fetch_replaced(paths: Paths, folder: Path) -> str:
+    """Copy the version that the champion replaced to a new folder, and return its number.
 
     Raises ProjectError if there is no champion, or none before it.
     """
-    current = champion(paths)
+    current = holder(paths, "champion")
     if current is None:
         raise ProjectError("No champion is registered. Run `make run` first.")
-    record = json.loads((registry(paths) / str(current) / "run.json").read_text(encoding="utf-8"))
-    if record["replaced"] is None:
+    replaced = read_record(registry(paths) / str(current))["replaced"]
+    if replaced is None:
         raise ProjectError(f"Version {current} is the first champion; there is none to go back to.")
-    put_in_service(paths, record["replaced"])
-    return str(record["replaced"])
+    shutil.copytree(registry(paths) / str(replaced), folder)
+    return str(replaced)
 
 
-def champion(paths: Paths) -> int | None:
-    """Return the number of the version in service, or None if there is none."""
-    marker = registry(paths) / "champion"
+def holder(paths: Paths, alias: str) -> int | None:
+    """Return the number of the version that has an alias, or None."""
+    marker = registry(paths) / alias
     return int(marker.read_text(encoding="utf-8")) if marker.is_file() else None
 
 
@@ -89,11 +104,12 @@ def versions(paths: Paths) -> list[int]:
     return [int(folder.name) for folder in registry(paths).glob("[0-9]*")]
 
 
-def put_in_service(paths: Paths, version: int) -> None:
-    """Replace the champion's folder by a copy of a version, and remember which."""
-    incoming = paths.champion.with_name("champion.incoming")
-    shutil.rmtree(incoming, ignore_errors=True)
-    shutil.copytree(registry(paths) / str(version), incoming)
-    shutil.rmtree(paths.champion, ignore_errors=True)
-    incoming.rename(paths.champion)
-    (registry(paths) / "champion").write_text(f"{version}\n", encoding="utf-8")
+def read_record(version: Path) -> dict[str, Any]:
+    """Read what is recorded of a version."""
+    record: dict[str, Any] = json.loads((version / "run.json").read_text(encoding="utf-8"))
+    return record
+
+
+def write_record(version: Path, record: Mapping[str, Any]) -> None:
+    """Write what is recorded of a version."""
+    (version / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

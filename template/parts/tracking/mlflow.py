@@ -1,4 +1,4 @@
-"""Runs, models and the champion's alias, in MLflow: a local SQLite file, or the server in MLFLOW_TRACKING_URI."""
+"""Runs, models and their aliases, in MLflow: a local SQLite file, or the server in MLFLOW_TRACKING_URI."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from mlflow.tracking import MlflowClient
 
 from . import problem
 from .errors import ProjectError
+from .serving import folders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 for noisy in ("mlflow", "alembic"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
 
-ALIAS = "champion"
 FOLDER = "model"  # where a run keeps the candidate's folder
+MODEL = "version"  # the tag of a version with the model's own
 REPLACED = "replaced"  # the tag of a version that names the champion before it
 
 
@@ -70,57 +71,61 @@ def record(
 
 
 def register(paths: Paths, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
-    """Record the candidate as a new version of the model, give it the alias champion, and put it in service.
-
-    The version remembers which one it replaces. Returns its number.
-    """
+    """Record the candidate as a new version of the model, and return its number."""
     client = connect(paths)
-    replaced = champion(client)
-    with mlflow.start_run(run_name="champion", tags=dict(tags)) as run:
+    tags = {**tags, MODEL: str(folders.version_of(paths.candidate))}
+    with mlflow.start_run(run_name="candidate", tags=tags) as run:
         mlflow.log_metrics(dict(metrics))
         mlflow.log_artifacts(str(paths.candidate), FOLDER)
     if not client.search_registered_models(f"name = '{problem.PROJECT}'"):
         client.create_registered_model(problem.PROJECT)
     source = f"{run.info.artifact_uri}/{FOLDER}"
-    version = client.create_model_version(problem.PROJECT, source, run.info.run_id, tags=dict(tags)).version
-    if replaced is not None:
-        client.set_model_version_tag(problem.PROJECT, version, REPLACED, replaced.version)
-    client.set_registered_model_alias(problem.PROJECT, ALIAS, version)
-    put_in_service(paths, paths.candidate)
-    return str(version)
+    return str(client.create_model_version(problem.PROJECT, source, run.info.run_id, tags=tags).version)
 
 
-def rollback(paths: Paths) -> str:
-    """Give the alias back to the version that the champion replaced, put that in service, and return its number.
+def follow(paths: Paths, champion: str | None = None) -> None:
+    """Give the aliases champion and challenger to the versions that are in service.
+
+    Of several versions of the same model it is the newest, unless the number of the `champion` is said. A version
+    that follows an older one as champion remembers which.
+    """
+    client = connect(paths)
+    for alias, folder in (("champion", paths.champion), ("challenger", paths.challenger)):
+        old, model = holder(client, alias), folders.version_of(folder)
+        told = champion if alias == "champion" else None
+        if old and old.tags.get(MODEL) == model and not told:
+            continue
+        if old:
+            client.delete_registered_model_alias(problem.PROJECT, alias)
+        same = client.search_model_versions(f"name = '{problem.PROJECT}' and tags.{MODEL} = '{model}'")
+        new = int(told) if told else max((int(version.version) for version in same), default=None)
+        if new:
+            client.set_registered_model_alias(problem.PROJECT, alias, str(new))
+        if alias == "champion" and old and new and new > int(old.version):
+            client.set_model_version_tag(problem.PROJECT, str(new), REPLACED, old.version)
+
+
+def fetch_replaced(paths: Paths, folder: Path) -> str:
+    """Copy the version that the champion replaced to a new folder, and return its number.
 
     Raises ProjectError if there is no champion, or none before it.
     """
     client = connect(paths)
-    current = champion(client)
+    current = holder(client, "champion")
     if current is None:
         raise ProjectError("No champion is registered. Run `make run` first.")
     if REPLACED not in current.tags:
         raise ProjectError(f"Version {current.version} is the first champion; there is none to go back to.")
-    previous = client.get_model_version(problem.PROJECT, current.tags[REPLACED])
-    with tempfile.TemporaryDirectory() as folder:
-        mlflow.artifacts.download_artifacts(artifact_uri=previous.source, dst_path=folder)
-        put_in_service(paths, next(Path(folder).rglob("manifest.json")).parent)
-    client.set_registered_model_alias(problem.PROJECT, ALIAS, previous.version)
-    return str(previous.version)
+    replaced = client.get_model_version(problem.PROJECT, current.tags[REPLACED])
+    with tempfile.TemporaryDirectory() as download:
+        mlflow.artifacts.download_artifacts(artifact_uri=replaced.source, dst_path=download)
+        shutil.copytree(next(Path(download).rglob("manifest.json")).parent, folder)
+    return str(replaced.version)
 
 
-def champion(client: MlflowClient) -> ModelVersion | None:
-    """Return the version with the alias champion, or None if there is none."""
+def holder(client: MlflowClient, alias: str) -> ModelVersion | None:
+    """Return the version that has an alias, or None."""
     try:
-        return client.get_model_version_by_alias(problem.PROJECT, ALIAS)
+        return client.get_model_version_by_alias(problem.PROJECT, alias)
     except MlflowException:
         return None
-
-
-def put_in_service(paths: Paths, directory: Path) -> None:
-    """Replace the champion's folder by a copy of `directory`."""
-    incoming = paths.champion.with_name("champion.incoming")
-    shutil.rmtree(incoming, ignore_errors=True)
-    shutil.copytree(directory, incoming)
-    shutil.rmtree(paths.champion, ignore_errors=True)
-    incoming.rename(paths.champion)

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from << package_name >> import problem, tracking
+from << package_name >> import problem, rollout, tracking
 from << package_name >>.errors import ProjectError
 from << package_name >>.paths import Paths
+from << package_name >>.serving import folders
 
 
 def recorded(paths: Paths, run: str) -> dict[str, Any]:
@@ -20,9 +21,10 @@ def recorded(paths: Paths, run: str) -> dict[str, Any]:
     return dict(found)
 
 
-def champion(paths: Paths) -> str:
-    """Return the version that is marked as champion."""
-    return (tracking.registry(paths) / "champion").read_text().strip()
+def holder(paths: Paths, alias: str) -> str | None:
+    """Return the version that has an alias in the registry."""
+    marker = tracking.registry(paths) / alias
+    return marker.read_text().strip() if marker.is_file() else None
 
 
 def test_a_version_keeps_its_metrics_and_the_hash_of_its_data(paths: Paths) -> None:

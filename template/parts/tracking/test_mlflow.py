@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -6,9 +7,10 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from << package_name >> import problem, tracking
+from << package_name >> import problem, rollout, tracking
 from << package_name >>.errors import ProjectError
 from << package_name >>.paths import Paths
+from << package_name >>.serving import folders
 
 
 def recorded(paths: Paths, run: str) -> dict[str, Any]:
@@ -20,9 +22,10 @@ def recorded(paths: Paths, run: str) -> dict[str, Any]:
             "files": files}  # fmt: skip
 
 
-def champion(paths: Paths) -> str:
-    """Return the version that the registry calls champion."""
-    return str(tracking.connect(paths).get_model_version_by_alias(problem.PROJECT, tracking.ALIAS).version)
+def holder(paths: Paths, alias: str) -> str | None:
+    """Return the version that has an alias in the registry."""
+    aliases = tracking.connect(paths).get_registered_model(problem.PROJECT).aliases
+    return str(aliases[alias]) if alias in aliases else None
 
 
 def test_everything_is_kept_in_the_project(paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

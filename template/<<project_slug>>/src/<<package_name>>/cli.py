@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 ALARM = 3
 
 
-def data(paths: Paths, _: argparse.Namespace) -> int:
+def data(paths: Paths, arguments: argparse.Namespace) -> int:
     """Check the raw tables, and make the feature table from them."""
     from .data import pipeline
 
-    pipeline.build(paths)
+    pipeline.build(paths, newest=arguments.command is retrain)
     return 0
 
 
@@ -70,11 +70,11 @@ def evaluate(paths: Paths, _: argparse.Namespace) -> int:
     return 0
 
 
-def gate(paths: Paths, _: argparse.Namespace) -> int:
+def gate(paths: Paths, arguments: argparse.Namespace) -> int:
     """Hold the candidate to the requirements, and register it as champion."""
     from .evaluation import gate as requirements
 
-    requirements.promote(paths)
+    requirements.promote(paths, canary=arguments.command is retrain)
     return 0
 
 
@@ -113,15 +113,49 @@ def drill(paths: Paths, _: argparse.Namespace) -> int:
 
 
 def retrain(paths: Paths, arguments: argparse.Namespace) -> int:
-    """Make a new champion (data, train, evaluate, gate), or say why not."""
+    """Make a challenger from the newest data (data, train, evaluate, gate), or say why not."""
     return in_turn([data, train, evaluate, gate], paths, arguments)
+
+
+def canary(paths: Paths, arguments: argparse.Namespace) -> int:
+    """Hold the challenger against the champion, by what came true; promote or drop it."""
+    from . import rollout, workflow
+    from .monitoring import canary as comparison
+
+    if arguments.action == "status":
+        verdict = comparison.judge(paths, arguments.log)
+        print(f"{rollout.challenger_version(paths)}: {verdict.decision}, as {verdict.why}")
+    elif arguments.action == "decide":
+        print(workflow.decide(paths, arguments.log))
+    elif arguments.action == "promote":
+        print(f"Version {rollout.promote(paths)} is the champion; the endpoint serves it within a second.")
+    else:
+        print(f"Version {rollout.drop(paths)} is dropped; the champion answers alone within a second.")
+    return 0
 
 
 def rollback(paths: Paths, _: argparse.Namespace) -> int:
     """Put the champion before this one back in service."""
-    from . import tracking
+    from . import rollout
 
-    print(f"Version {tracking.rollback(paths)} is the champion again. Restart the endpoint to serve it.")
+    print(f"Version {rollout.rollback(paths)} is the champion again; the endpoint serves it within a second.")
+    return 0
+
+
+def watch(paths: Paths, arguments: argparse.Namespace) -> int:
+    """Do one round: decide about a challenger, monitor, retrain on an alarm; exit with 3 if a person is needed."""
+    from . import workflow
+
+    this = workflow.run_round(paths, arguments.log)
+    print(f"Round of {this.begun}: {this.outcome}")
+    return ALARM if this.needs_person else 0
+
+
+def schedule(paths: Paths, arguments: argparse.Namespace) -> int:
+    """Do a round again and again, and show the history of all rounds on a page."""
+    from .schedule import keep_going
+
+    keep_going(paths, arguments.every, (arguments.host, arguments.port))
     return 0
 
 
@@ -152,7 +186,10 @@ COMMANDS: tuple[Stage, ...] = (
     monitor,
     drill,
     retrain,
+    canary,
     rollback,
+    watch,
+    schedule,
 )
 
 
@@ -194,6 +231,13 @@ def parser() -> argparse.ArgumentParser:
                 default=log,
                 help="the log to judge (default: PREDICTION_LOG, or the endpoint's here)",
             )
+        if command is canary:
+            actions = ("status", "decide", "promote", "drop")
+            sub.add_argument("action", nargs="?", choices=actions, default="status", help="decide acts as status says")
+        if command is schedule:
+            sub.add_argument("--every", type=float, default=24.0, help="hours from one round to the next (default: 24)")
+            sub.add_argument("--host", default="127.0.0.1", help="address of the page (default: 127.0.0.1)")
+            sub.add_argument("--port", type=int, default=8090, help="port of the page (default: 8090)")
         if command is serve:
             host = os.environ.get("SERVE_HOST", "127.0.0.1")
             sub.add_argument("--host", default=host, help="address to listen on (default: SERVE_HOST, or 127.0.0.1)")

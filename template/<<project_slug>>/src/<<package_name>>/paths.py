@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from .serving.folders import CHALLENGER
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -57,13 +59,18 @@ class Paths:
 
     @property
     def candidate(self) -> Path:
-        """The exported challenger: model.onnx, manifest.json, examples.json."""
+        """What the last training exported: model.onnx, manifest.json, examples.json."""
         return self.artifacts / "candidate"
 
     @property
     def champion(self) -> Path:
-        """The model that is served: the candidate that last passed the gate."""
+        """The model that is served."""
         return self.artifacts / "champion"
+
+    @property
+    def challenger(self) -> Path:
+        """The model that is tried on a share of the requests, while there is one."""
+        return self.artifacts / CHALLENGER
 
     @property
     def prediction_log(self) -> Path:
@@ -74,6 +81,11 @@ class Paths:
     def simulation_log(self) -> Path:
         """The log of the last replay of the test period: never mixed with what people asked."""
         return self.artifacts / "simulation.sqlite"
+
+    @property
+    def rounds(self) -> Path:
+        """A record of each round of the workflow."""
+        return self.artifacts / "rounds"
 
     @property
     def reports(self) -> Path:

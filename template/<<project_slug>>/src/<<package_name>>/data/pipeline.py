@@ -7,7 +7,8 @@ import json
 import logging
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Any
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -52,10 +53,11 @@ def make_features(connection: duckdb.DuckDBPyConnection, sql: Path) -> pd.DataFr
     return features
 
 
-def build(paths: Paths) -> dict[str, Any]:
+def build(paths: Paths, *, newest: bool = False) -> dict[str, Any]:
     """Make the feature table and its manifest, and return the manifest.
 
-    Raises ProjectError for a missing table, or one that its contract refuses.
+    With `newest`, the split moves on to the end of the tables, if they reach beyond the test period. Raises
+    ProjectError for a missing table, or one that its contract refuses.
     """
     rows, rejected = {}, {}
     with duckdb.connect() as connection:
@@ -72,7 +74,8 @@ def build(paths: Paths) -> dict[str, Any]:
         bad = contract.check("features", features, contract.features_schema(), paths.rejected)
         rows["features"], rejected["features"] = len(features), len(bad)
     features = features.drop(index=bad)
-    features["split"] = split_of(features[problem.TIME])
+    split = split_until(features[problem.TIME].max().date() if newest else None)
+    features["split"] = split_of(features[problem.TIME], split)
     features = features[features["split"].notna()]
     write_table(features, paths.features)
     for name, count in rejected.items():
@@ -94,6 +97,7 @@ def build(paths: Paths) -> dict[str, Any]:
         },
         "code": code_version(paths.root),
     }
+        "split": {name: str(day) for name, day in split._asdict().items()},
     paths.data_manifest.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return manifest
 
@@ -118,12 +122,15 @@ def write_table(table: pd.DataFrame, file: Path) -> None:
         connection.from_df(table).write_parquet(str(file), compression="zstd")
 
 
-def split_of(times: pd.Series[pd.Timestamp]) -> pd.Series[str]:
+def split_until(newest: date | None = None) -> Split:
+    """Return the split of problem.py, or, where `newest` is later, as many days later as the test then ends with it."""
+    later = max(newest + timedelta(days=1) - problem.TEST_UNTIL, timedelta()) if newest else timedelta()
+    return Split(problem.VALIDATION_FROM + later, problem.TEST_FROM + later, problem.TEST_UNTIL + later)
+
+
+def split_of(times: pd.Series[pd.Timestamp], split: Split) -> pd.Series[str]:
     """Return "train", "validation" or "test" for each time, and nothing for one after the test period."""
-    edges = [
-        pd.Timestamp.min,
-        *map(pd.Timestamp, (problem.VALIDATION_FROM, problem.TEST_FROM, problem.TEST_UNTIL)),
-    ]
+    edges = [pd.Timestamp.min, *map(pd.Timestamp, split)]
     return pd.cut(times, edges, right=False, labels=list(SPLITS)).astype(object)
 
 

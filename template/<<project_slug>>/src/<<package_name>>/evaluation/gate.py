@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .. import problem, tracking
+from .. import problem, rollout
 from ..calibration import Platt, cost_threshold
 from ..data.pipeline import read_table
 from ..encoding import Encoding
 from ..errors import ProjectError
 from ..models import dataset, export
+from ..serving import folders
 from ..serving.predictor import Predictor
 from . import metrics
 
@@ -44,11 +45,12 @@ class Check(NamedTuple):
     found: str
 
 
-def promote(paths: Paths) -> None:
+def promote(paths: Paths, *, canary: bool = False) -> None:
     """Hold the candidate to every requirement, and register it as champion if it meets them all.
 
-    The same model is not registered twice. Raises ProjectError with the reasons if a requirement is not met; nothing
-    is registered then, and the champion stays.
+    With `canary` it becomes the challenger of a champion, if there is one, and has yet to show its worth on real
+    requests. A model that is in service is not registered again. Raises ProjectError with the reasons if a requirement
+    is not met; nothing is registered then, and the champion stays.
     """
     if not (paths.candidate / "manifest.json").is_file():
         raise ProjectError(f"{paths.candidate} holds no candidate. Run `make train` and `make evaluate` first.")
@@ -64,18 +66,14 @@ def promote(paths: Paths) -> None:
         raise ProjectError(
             f"The gate stays shut: {'; '.join(failed)}. Nothing was registered. reports/evaluation.html shows more."
         )
-    if is_in_service(paths, manifest["version"]):
-        log.info("version %s is the champion already; there is nothing to register", manifest["version"])
+    place = paths.challenger if canary and paths.champion.is_dir() else paths.champion
+    if manifest["version"] in {folders.version_of(paths.champion), folders.version_of(place)}:
+        log.info("version %s is in service already; there is nothing to register", manifest["version"])
         return
     scores = {f"test_{key}": value for key, value in manifest["metrics"].items()}
-    version = tracking.register(paths, scores, {"version": manifest["version"], "data": manifest["data"]["features"]})
-    log.info("registered as version %s, in service as %s", version, paths.champion.relative_to(paths.root))
-
-
-def is_in_service(paths: Paths, version: str) -> bool:
-    """Return whether the champion is this very model."""
-    manifest = paths.champion / "manifest.json"
-    return manifest.is_file() and export.read_manifest(paths.champion)["version"] == version
+    put = rollout.challenge if place == paths.challenger else rollout.release
+    number = put(paths, scores, {"data": manifest["data"]["features"]})
+    log.info("registered as version %s, in service as %s", number, place.relative_to(paths.root))
 
 
 def examine(paths: Paths, result: dict[str, Any]) -> list[Check]:

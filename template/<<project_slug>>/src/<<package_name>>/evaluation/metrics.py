@@ -120,6 +120,24 @@ def mean_interval(values: NDArray[np.float64], days: NDArray[np.int64]) -> Inter
     low, high = np.percentile(means, [2.5, 97.5])
     return Interval(float(values.mean()), float(low), float(high))
 
+def difference_interval(
+    ours: NDArray[np.float64], our_days: NDArray[np.int64], theirs: NDArray[np.float64], their_days: NDArray[np.int64]
+) -> Interval:
+    """Return the mean of our values (n,) less that of theirs (m,), other rows of the same days, with its interval.
+
+    Both are drawn on the same days, so that a hard day is hard for both.
+    """
+    drawn = drawn_days(np.concatenate([our_days, their_days]), RESAMPLES)
+    days = drawn.shape[1]
+
+    def means(values: NDArray[np.float64], on: NDArray[np.int64]) -> NDArray[np.float64]:
+        sums, sizes = np.bincount(on, values, days), np.bincount(on, minlength=days)
+        return np.asarray((drawn @ sums) / np.maximum(drawn @ sizes, 1))
+
+    low, high = np.percentile(means(ours, our_days) - means(theirs, their_days), [2.5, 97.5])
+    return Interval(float(ours.mean() - theirs.mean()), float(low), float(high))
+
+
 
 def cost_interval(y: Truth, positive: Answers, days: NDArray[np.int64]) -> Interval:
     """Return the expected cost with its 95 % interval."""

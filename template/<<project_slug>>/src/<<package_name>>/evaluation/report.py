@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,8 +98,8 @@ def evaluate(paths: Paths) -> dict[str, Any]:
         "champion": best,
         "threshold": cost_threshold(),
         "test": {
-            "from": str(problem.TEST_FROM),
-            "until": str(problem.TEST_UNTIL),
+            "from": manifest["data"]["split"]["test_from"],
+            "until": manifest["data"]["split"]["test_until"],
             "rows": len(test.y),
             "positive_rate": float(test.y.mean()),
         },
@@ -231,8 +232,8 @@ def write_report(
     cost = result["models"][best]["cost"]
     report = Report(
         "Evaluation",
-        f"What the champion ({best}) is worth on {len(test.y):,} {problem.SUBJECTS} from {problem.TEST_FROM:%d %B %Y} "
-        "on, which none of the models has learned from. "
+        f"What the champion ({best}) is worth on {len(test.y):,} {problem.SUBJECTS} from "
+        f"{date.fromisoformat(result['test']['from']):%d %B %Y} on, which none of the models has learned from. "
         f"A miss costs {problem.FALSE_NEGATIVE_COST:g}, a false alarm {problem.FALSE_POSITIVE_COST:g} "
         f"({problem.COST_UNIT}). Intervals are 95 % and come from drawing blocks of seven days.",
         paths.figures,

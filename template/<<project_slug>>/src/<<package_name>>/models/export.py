@@ -49,12 +49,13 @@ def export(paths: Paths, data: Dataset, name: str, model: Classifier, calibratio
 
     train = data.table[data.table["split"] == "train"]
     validation = judged.loc[judged["split"] == "validation", name].to_numpy()
+    made_from = json.loads(paths.data_manifest.read_text(encoding="utf-8"))
     manifest = {
         # Two exports of the same model have the same version.
         "version": hashlib.sha256(graph + repr(calibration).encode()).hexdigest()[:12],
         "model": name,
-        "trained": {"from": str(train[problem.TIME].min().date()), "until": str(problem.VALIDATION_FROM)},
-        "data": json.loads(paths.data_manifest.read_text(encoding="utf-8")),
+        "trained": {"from": str(train[problem.TIME].min().date()), "until": made_from["split"]["validation_from"]},
+        "data": made_from,
         "encoding": data.encoding.to_json(),
         "calibration": {"a": calibration.a, "b": calibration.b},
         "threshold": cost_threshold(),
