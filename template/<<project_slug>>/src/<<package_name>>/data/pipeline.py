@@ -89,6 +89,7 @@ def build(paths: Paths, *, newest: bool = False) -> dict[str, Any]:
             file.name: sha256(file) for file in sorted([*paths.raw.glob("*.parquet"), *paths.sql.glob("*.sql")])
         },
         "features": sha256(paths.features),
+        "split": {name: str(day) for name, day in split._asdict().items()},
         "rows": rows,
         "rejected": rejected,
         "splits": {
@@ -97,7 +98,6 @@ def build(paths: Paths, *, newest: bool = False) -> dict[str, Any]:
         },
         "code": code_version(paths.root),
     }
-        "split": {name: str(day) for name, day in split._asdict().items()},
     paths.data_manifest.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return manifest
 
@@ -129,7 +129,7 @@ def split_until(newest: date | None = None) -> Split:
 
 
 def split_of(times: pd.Series[pd.Timestamp], split: Split) -> pd.Series[str]:
-    """Return "train", "validation" or "test" for each time, and nothing for one after the test period."""
+    """Return "train", "validation" or "test" for each time; nothing after the test period, or in an embargo before."""
     edges = [pd.Timestamp.min, *map(pd.Timestamp, split)]
     return pd.cut(times, edges, right=False, labels=list(SPLITS)).astype(object)
 

@@ -120,6 +120,7 @@ def mean_interval(values: NDArray[np.float64], days: NDArray[np.int64]) -> Inter
     low, high = np.percentile(means, [2.5, 97.5])
     return Interval(float(values.mean()), float(low), float(high))
 
+
 def difference_interval(
     ours: NDArray[np.float64], our_days: NDArray[np.int64], theirs: NDArray[np.float64], their_days: NDArray[np.int64]
 ) -> Interval:
@@ -136,7 +137,6 @@ def difference_interval(
 
     low, high = np.percentile(means(ours, our_days) - means(theirs, their_days), [2.5, 97.5])
     return Interval(float(ours.mean() - theirs.mean()), float(low), float(high))
-
 
 
 def cost_interval(y: Truth, positive: Answers, days: NDArray[np.int64]) -> Interval:
