@@ -23,6 +23,8 @@ from .writer import LogWriter
 
 # A group takes no further request from so many rows on: nothing else happens while the model answers them.
 GROUP_ROWS = 1_000
+# No request waits longer for others to join its group.
+GATHER_SECONDS = 0.002
 # How long latencies wait for a request that takes them along into the log.
 IDLE_SECONDS = 1.0
 
@@ -103,7 +105,7 @@ class Service:
     async def _work(self) -> None:
         """Answer one group after the other, until nothing waits."""
         while True:
-            await asyncio.sleep(0)  # so that what has just arrived gets into this group
+            await self._gather()
             taken = rows = 0
             while taken < len(self._waiting) and rows < GROUP_ROWS:
                 rows += len(self._waiting[taken].requests) + len(self._waiting[taken].truths)
@@ -117,6 +119,14 @@ class Service:
             self._idle.cancel()
         if self._latencies:
             self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._start)
+
+    async def _gather(self) -> None:
+        """Wait while more requests keep coming in: a write costs nearly as much for one as for twenty."""
+        latest = perf_counter() + GATHER_SECONDS
+        arrived = 0
+        while arrived < len(self._waiting) and perf_counter() < latest:
+            arrived = len(self._waiting)
+            await asyncio.sleep(0)
 
     async def _answer(self, calls: Sequence[Call]) -> None:
         """Answer a group of calls, or say to each why not."""
