@@ -29,6 +29,14 @@ log = logging.getLogger(__name__)
 SPLITS = ("train", "validation", "test")
 
 
+class Split(NamedTuple):
+    """The first day of the validation period, of the test period, and of what comes after."""
+
+    validation_from: date
+    test_from: date
+    test_until: date
+
+
 def make_features(connection: duckdb.DuckDBPyConnection, sql: Path) -> pd.DataFrame:
     """Run the queries of the folder `sql` over the tables in `connection`: one row a decision, in time order.
 
@@ -129,7 +137,7 @@ def split_until(newest: date | None = None) -> Split:
 
 
 def split_of(times: pd.Series[pd.Timestamp], split: Split) -> pd.Series[str]:
-    """Return "train", "validation" or "test" for each time; nothing after the test period, or in an embargo before."""
+    """Return "train", "validation" or "test" for each time, and nothing for one after the test period."""
     edges = [pd.Timestamp.min, *map(pd.Timestamp, split)]
     return pd.cut(times, edges, right=False, labels=list(SPLITS)).astype(object)
 
