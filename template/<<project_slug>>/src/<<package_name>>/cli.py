@@ -223,7 +223,7 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
         if command in (run, tune):
             sub.add_argument("--seconds", type=float, default=20.0, help="time to tune for (default: 20)")
-        if command in (run, monitor):
+        if command in (run, monitor, canary, watch):
             log = os.environ.get("PREDICTION_LOG")
             sub.add_argument(
                 "--log",
