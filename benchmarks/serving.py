@@ -3,10 +3,10 @@
     python benchmarks/serving.py [--project FOLDER] [--rounds N] [--seconds N] [--write]
 
 Every server runs alone, with one worker, on the first core. From the second one, wrk asks for the same flight
-over and over, on 16 connections. A round starts every server anew, one after the other: a busy machine is thus
-unkind to all. The limit has the project's request and answer, and predicts nothing. The peers serve the
-project's LightGBM model as scikit-learn's pipeline on a pandas frame, each in an environment of its own; they
-must give the project's probability as it is before calibration. Needs Linux, uv, and Debian's wrk.
+over and over, on 16 connections. A round starts every server anew, one after the other, so that other work on
+the machine slows all alike. The limit has the project's request and answer, and predicts nothing. The peers
+serve the project's LightGBM model as scikit-learn's pipeline on a pandas frame, each in an environment of its
+own; they must give the project's probability as it is before calibration. Needs Linux, uv, and Debian's wrk.
 """
 
 import argparse
@@ -42,26 +42,18 @@ CONNECTIONS, BATCH_CONNECTIONS, BATCH_ROWS = 16, 2, 1_000
 WARM_SECONDS, START_SECONDS, STOP_SECONDS = 1, 120, 10
 # What the peers need to read the model, in the project's own versions.
 PINNED = ("joblib", "lightgbm", "numpy", "pandas", "scikit-learn")
-MLFLOW = ["mlflow", "models", "serve", "-m", "model", "--env-manager", "local", "-w", "1", "-p", "PORT"]
-# Of each peer: its packages, what prepares it, its command, the path, and the key under which it wants rows.
-PEERS: dict[str, tuple[Words, Words, Words, str, str]] = {
-    "FastAPI, joblib, pandas": (
-        ["fastapi", "uvicorn[standard]"],
-        [],
-        ["python", "tutorial.py", "PORT"],
-        "/predict",
-        "",
-    ),
-    "mlflow models serve": (
-        ["mlflow"],
-        ["python", "mlflow_model.py"],
-        MLFLOW,
-        "/invocations",
-        "dataframe_records",
-    ),
-    "BentoML": (["bentoml"], [], ["bentoml", "serve", "bento:Served", "--port", "PORT"], "/predict", ""),
-    "LitServe": (["litserve"], [], ["python", "lit.py", "PORT"], "/predict", ""),
+# Of each peer: its package, and its command; mlflow serves what mlflow_model.py saves.
+MLFLOW = "mlflow models serve"
+PEERS = {
+    "FastAPI, joblib, pandas": ("fastapi[standard]", "python tutorial.py PORT"),
+    MLFLOW: ("mlflow", "mlflow models serve -m model --env-manager local -w 1 -p PORT"),
+    "BentoML": ("bentoml", "bentoml serve bento:Served --port PORT"),
+    "LitServe": ("litserve", "python lit.py PORT"),
 }
+HEAD = (
+    "one row a request|requests/s|of the limit|project's, times|p50, ms|p99, ms|resident, MB|ready after, s"
+)
+GOAL = "the project's goal||≥ 0.70|≥ 20 of each peer||≤ 2 of the limit|≤ 130|≤ 1.5"
 
 
 @dataclass
@@ -71,8 +63,6 @@ class Server:
     name: str
     folder: Path
     command: Words
-    path: str = "/predict"
-    key: str = ""
     rounds: list[Figures] = field(default_factory=list)
     answer: Any = None
 
@@ -127,34 +117,31 @@ def run(words: Words, folder: Path) -> str:
     """Run a command in a folder, and return what it prints."""
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(
-            f"{' '.join(map(str, words))} failed: {done.stderr.strip() or done.stdout.strip()}"
-        )
+        said = done.stderr.strip() or done.stdout.strip()
+        raise RuntimeError(f"{' '.join(map(str, words))} failed: {said}")
     return str(done.stdout)
 
 
 def installed(project: Path, work: Path) -> tuple[list[Server], list[str]]:
     """Install the peers; return those that can be had, and sentences about the others."""
-    run([project / ".venv/bin/python", SERVERS / "fit.py", work / "model.joblib"], project)
-    versions = [f"{name}=={released(project, name)}" for name in PINNED]
+    python = project / ".venv/bin/python"
+    run([python, SERVERS / "fit.py", work / "model.joblib"], project)
+    pinned = [f"{name}=={released(project, name)}" for name in PINNED]
     peers, missing = [], []
-    for name, (packages, prepare, command, path, key) in PEERS.items():
-        folder = work / packages[0]
+    for name, (package, command) in PEERS.items():
+        folder = work / package
         shutil.copytree(SERVERS, folder)
         shutil.copy(work / "model.joblib", folder)
         commands = folder / ".venv/bin"
         try:
-            run(["uv", "venv", "--quiet", "--python", project / ".venv/bin/python", folder / ".venv"], folder)
-            run(
-                ["uv", "pip", "install", "--quiet", "--python", commands / "python", *packages, *versions],
-                folder,
-            )
-            if prepare:
-                run([commands / prepare[0], *prepare[1:]], folder)
+            run(["uv", "venv", "--quiet", "--python", python, ".venv"], folder)
+            run(["uv", "pip", "install", "--quiet", "--python", ".venv/bin/python", package, *pinned], folder)
+            if name == MLFLOW:
+                run([commands / "python", "mlflow_model.py"], folder)
         except RuntimeError as error:
-            missing.append(f"{name} cannot be had here: {str(error).splitlines()[-1]}")
+            missing.append(f"{name} cannot be had here: {str(error).splitlines()[-1].strip()}")
         else:
-            peers.append(Server(name, folder, [commands / command[0], *command[1:]], path, key))
+            peers.append(Server(name, folder, [commands / command.split()[0], *command.split()[1:]]))
     return peers, missing
 
 
@@ -169,28 +156,26 @@ def measured(server: Server, row: dict[str, Any], seconds: int, work: Path) -> F
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     address = f"http://127.0.0.1:{port}"
+    url = address + ("/invocations" if server.name == MLFLOW else "/predict")
     body = work / "body.json"
-    body.write_text(json.dumps({server.key: [row]} if server.key else row))
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(server.command[0]).parent}:{os.environ['PATH']}",
-        "PREDICTION_LOG": str(work / f"{time.time_ns()}.sqlite"),
-    }
+    body.write_text(json.dumps({"dataframe_records": [row]} if server.name == MLFLOW else row))
+    log = {"PREDICTION_LOG": str(work / f"{time.time_ns()}.sqlite")}
+    paths = {"PATH": f"{Path(server.command[0]).parent}:{os.environ['PATH']}"}
     with (work / "server.txt").open("w") as output:
         begun = perf_counter()
         process = subprocess.Popen(
             ["taskset", "-c", "0", *(port if word == "PORT" else word for word in server.command)],
             cwd=server.folder,
-            env=environment,
+            env={**os.environ, **log, **paths},
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
         try:
-            server.answer = first_answer(address + server.path, body.read_bytes(), process)
+            server.answer = first_answer(url, body.read_bytes(), process)
             ready = perf_counter() - begun
-            load(address + server.path, body, WARM_SECONDS, CONNECTIONS)
-            figures = load(address + server.path, body, seconds, CONNECTIONS)
+            load(url, body, WARM_SECONDS, CONNECTIONS)
+            figures = load(url, body, seconds, CONNECTIONS)
             figures |= {"ready": ready, "memory": resident(process.pid)}
             if server.name in {OURS, LIMIT}:
                 asked = load(f"{address}/predict/batch", work / "batch.json", seconds, BATCH_CONNECTIONS)
@@ -216,19 +201,13 @@ def first_answer(url: str, body: bytes, process: "subprocess.Popen[bytes]") -> A
 
 def load(url: str, body: Path, seconds: int, connections: int) -> Figures:
     """Return what wrk measures: requests a second, the latency's p50 and p99 in ms."""
-    command: Words = [
-        "wrk",
-        "-t1",
-        f"-c{connections}",
-        f"-d{seconds}",
-        "--timeout",
-        "10",
-        "-s",
-        SERVERS / "ask.lua",
-        url,
-    ]
+    script: Words = ["--timeout", "10", "--script", SERVERS / "ask.lua"]
     done = subprocess.run(
-        command, env={**os.environ, "BODY": str(body)}, capture_output=True, text=True, check=True
+        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", *script, url],
+        env={**os.environ, "BODY": str(body)},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
     if figures["errors"]:
@@ -237,10 +216,10 @@ def load(url: str, body: Path, seconds: int, connections: int) -> Figures:
 
 
 def resident(pid: int) -> float:
-    """Return the memory of a process and its children in MB; what they share counts once."""
+    """Return the resident memory of a process and its children in MB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    pss = re.findall(r"^Pss: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)[0]
-    return int(pss) / 1024 + sum(resident(int(child)) for child in children)
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6 + sum(resident(int(child)) for child in children)
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
@@ -248,15 +227,15 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(process.pid, number)
-            process.wait(timeout=10)
+            process.wait(timeout=STOP_SECONDS)
 
 
-def check_same_model(project: Path, endpoint: Server, found: list[Server]) -> None:
+def check_same_model(project: Path, ours: Server, peers: list[Server]) -> None:
     """Compare what the servers answered: ours, before its calibration, and every peer's."""
     calibration = json.loads((project / "artifacts/champion/manifest.json").read_text())["calibration"]
-    odds = math.log(endpoint.answer["probability"] / (1 - endpoint.answer["probability"]))
+    odds = math.log(ours.answer["probability"] / (1 - ours.answer["probability"]))
     expected = 1 / (1 + math.exp((calibration["b"] - odds) / calibration["a"]))
-    for server in found:
+    for server in peers:
         answer = server.answer["predictions"] if isinstance(server.answer, dict) else server.answer
         if not math.isclose(answer[0][1], expected, abs_tol=1e-5):
             sys.exit(f"{server.name} serves another model: {answer[0][1]}, where ours says {expected}")
@@ -266,34 +245,22 @@ def introduction(options: argparse.Namespace, missing: list[str]) -> str:
     """Say what was measured, on what, and what could not be."""
     told = (
         f"{os.cpu_count()} cores, Python {platform.python_version()}; medians of {options.rounds} rounds of "
-        f"{options.seconds} s on {CONNECTIONS} connections; each server is one worker on one core, wrk on "
-        "the other. The project logs every answer to disk, and counts it. The limit has the same request and the "
-        "same answer, and does nothing else; the peers serve the same LightGBM model by pandas and "
-        "scikit-learn, with no log."
+        f"{options.seconds} s on {CONNECTIONS} connections; one worker on one core, wrk on the other. The project "
+        "logs every answer to disk, and counts it. The limit has the same request and the same answer, and does "
+        "nothing else; the peers serve the same LightGBM model by pandas and scikit-learn, with no log."
     )
     return " ".join((told, *missing, "Again: `python benchmarks/serving.py --write`."))
 
 
 def table(servers: list[Server]) -> str:
     """Set the servers side by side."""
-    limit = servers[0]
-    lines = [
-        "| one row a request | requests/s | of the limit | p50, ms | p99, ms | memory, MB | ready after, s |",
-        "|---|" + "---:|" * 6,
-    ]
+    limit, ours = (servers[i].median("requests") for i in (0, 1))
+    rows = [HEAD, "---|" + "|".join(["---:"] * 7)]
     for server in servers:
         requests, p50, p99, memory, ready = map(server.median, ("requests", "p50", "p99", "memory", "ready"))
-        share = requests / limit.median("requests")
-        cells = (
-            f"{requests:,.0f}",
-            f"{share:.2f}",
-            f"{p50:.1f}",
-            f"{p99:.1f}",
-            f"{memory:.0f}",
-            f"{ready:.1f}",
-        )
-        lines.append(f"| {server.name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rates = f"{requests:,.0f}|{requests / limit:.3f}|{ours / requests:.1f}"
+        rows.append(f"{server.name}|{rates}|{p50:.1f}|{p99:.1f}|{memory:.0f}|{ready:.1f}")
+    return "\n".join(f"|{row}|" for row in (*rows, GOAL))
 
 
 def batch_table(limit: Server, ours: Server, steps: Figures) -> str:
