@@ -14,7 +14,6 @@ import json
 import math
 import os
 import platform
-import re
 import shutil
 import signal
 import socket
@@ -245,9 +244,10 @@ def introduction(options: argparse.Namespace, missing: list[str]) -> str:
     """Say what was measured, on what, and what could not be."""
     told = (
         f"{os.cpu_count()} cores, Python {platform.python_version()}; medians of {options.rounds} rounds of "
-        f"{options.seconds} s on {CONNECTIONS} connections; one worker on one core, wrk on the other. The project "
-        "logs every answer to disk, and counts it. The limit has the same request and the same answer, and does "
-        "nothing else; the peers serve the same LightGBM model by pandas and scikit-learn, with no log."
+        f"{options.seconds} s on {CONNECTIONS} connections; one worker on one core, wrk on the other. "
+        "The project logs every answer to disk, and counts it. The limit has the same request and the same "
+        "answer, and does nothing else; the peers serve the same LightGBM model by pandas and scikit-learn, "
+        "with no log."
     )
     return " ".join((told, *missing, "Again: `python benchmarks/serving.py --write`."))
 
