@@ -36,6 +36,11 @@ from .writer import LogWriter
 
 # A batch may be wrong in a thousand places; this many are enough to see why.
 SHOWN_PROBLEMS = 20
+# What every route that takes a body may answer.
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    415: {"model": Failure, "description": "The body is not JSON"},
+    422: {"model": Refusal, "description": "A field is wrong"},
+}
 # Who asks, by a key of the caller's choice: while a challenger is tried, one caller hears of one model only.
 CALLER = "x-caller"
 
@@ -60,16 +65,14 @@ def create_app(model_dir: Path, log: str | Path, settings: Settings = DEFAULTS) 
         description=problem.SUMMARY,
         version=models.champion.version,
         lifespan=lifespan,
-        responses={422: {"model": Refusal, "description": "A field is wrong"}},
     )
     app.add_middleware(CountRequests, metrics=metrics)
     app.add_middleware(PlatformRoutes)
     app.add_exception_handler(RequestValidationError, refuse)
     app.add_exception_handler(LogError, unlogged)
-    app.include_router(predictions(service))
-    app.include_router(explanations(models))
-    app.include_router(lookups(models))
-    app.include_router(operations(service))
+    # Not by include_router: FastAPI would then look for a request's route in each router, and twice.
+    for router in (predictions(service), explanations(models), lookups(models), operations(service)):
+        app.router.routes.extend(router.routes)
     return app
 
 
@@ -79,7 +82,7 @@ def predictions(service: Service) -> APIRouter:
         tags=["predictions"],
         route_class=ModelRoute,
         responses={
-            415: {"model": Failure, "description": "The body is not JSON"},
+            **REFUSALS,
             503: {"model": Failure, "description": "The prediction log cannot be used at the moment"},
         },
     )
@@ -128,7 +131,7 @@ def explanations(models: Models) -> APIRouter:
     router = APIRouter(
         tags=["about the model"],
         route_class=ModelRoute,
-        responses={415: {"model": Failure, "description": "The body is not JSON"}},
+        responses=REFUSALS,
     )
     samples = documented(models.champion.examples)
 
