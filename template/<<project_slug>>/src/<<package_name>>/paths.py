@@ -49,7 +49,7 @@ class Paths:
 
     @property
     def models(self) -> Path:
-        """What the last training found of each model on the validation months, and which was best."""
+        """What the last training found of each model on the validation period, and which was best."""
         return self.artifacts / "models.json"
 
     @property

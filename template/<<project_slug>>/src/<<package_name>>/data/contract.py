@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 # Above this share of bad rows something is wrong with the table, not with the rows.
 MAX_REJECTED_SHARE = 0.01
 
-# Of two rows that differ in both, a feature may order so many more as the later fact does than the other way
-# round. Real features stay below .5; a copy of the fact has 1, whatever was done to its scale.
-MAX_LATER_AGREEMENT = 0.8
 PAIRS = 100_000
 # With fewer pairs that differ in both, chance alone may agree.
 MIN_PAIRS = 500
@@ -119,7 +116,7 @@ def refuse_leaks(features: pd.DataFrame, later: pd.DataFrame) -> None:
             continue
         for name in facts:
             agreement = agreement_of(features[field.name], facts[name], pairs)
-            if agreement > MAX_LATER_AGREEMENT:
+            if agreement > problem.MAX_LATER_AGREEMENT:
                 raise ProjectError(
                     f"The field {field.name} follows {name} (it orders pairs of rows alike, {agreement:.2f} of 1), "
                     "which is known only after the decision. Take it out of sql/features.sql and problem.py."

@@ -1,7 +1,7 @@
 """A look at the feature table before anything is modelled.
 
-Whatever may guide a choice of model or field comes from the training months alone: who looks at the test
-months first and decides afterwards has no test left. Other months appear only where the page compares months.
+Whatever may guide a choice of model or field comes from the training period alone: who looks at the test
+first and decides afterwards has no test left. Other periods appear only where the page compares periods.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ def explore(paths: Paths) -> Path:
         "Exploration",
         f"{len(table):,} {problem.SUBJECTS} from {first:%Y-%m-%d} to {last:%Y-%m-%d}, "
         f"{len(problem.FIELDS)} fields that are known when the decision is taken. "
-        "What may guide the modelling is measured on the training months alone.",
+        "What may guide the modelling is measured on the training period alone.",
         paths.figures,
     )
     report.section("What it suggests")
     report.points(
         [
-            about_months(table),
+            about_periods(table),
             *about_fields(gain),
             about_gaps(training),
             about_redundancy(correlation),
@@ -103,15 +103,15 @@ def correlations(sample: pd.DataFrame) -> pd.DataFrame:
     return sample[numbers].rank().corr()
 
 
-def about_months(table: pd.DataFrame) -> str:
+def about_periods(table: pd.DataFrame) -> str:
     """Compare the parts of the split."""
     rates = table.groupby("split")[problem.TARGET].mean()
     weekly = by_week(table)["mean"]
     by_part = in_words(f"{rates[part]:.1%} in {part}" for part in SPLITS)
     return (
         f"The share that is {problem.POSITIVE} is {by_part}; single weeks reach from "
-        f"{weekly.min():.0%} to {weekly.max():.0%}. Months differ, so the split is by time, and "
-        "probabilities have to be checked on months that the model has not seen."
+        f"{weekly.min():.0%} to {weekly.max():.0%}. Times differ, so the split is by time, and "
+        "probabilities have to be checked on a time that the model has not seen."
     )
 
 
@@ -214,7 +214,7 @@ def show_importance(report: Report, gain: pd.Series[float]) -> None:
     """Show which fields a quick model uses."""
     report.section(
         "Which fields matter",
-        "Share of the gain in a small boosted model on the training months: a first look, no final word. "
+        "Share of the gain in a small boosted model in the training period: a first look, no final word. "
         "Fields that say the same share it between them.",
     )
     figure, ax = new_figure(height=0.21 * len(gain) + 0.4)
@@ -233,7 +233,7 @@ def show_fields(report: Report, training: pd.DataFrame) -> None:
     """Show, for every field, how its values are spread and how the target follows them."""
     report.section(
         "The target by field",
-        f"Dots: % {problem.POSITIVE} among the {problem.SUBJECTS} of the training months, in tenths "
+        f"Dots: % {problem.POSITIVE} among the {problem.SUBJECTS} of the training period, in tenths "
         "of a number's values or at a name's most frequent levels, with 95 % intervals. "
         "Grey: how the values are spread.",
     )
@@ -310,7 +310,7 @@ def with_spread(rates: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 def show_correlations(report: Report, correlation: pd.DataFrame) -> None:
     """Show which numbers move together."""
-    report.section("Which numbers say the same", "Rank correlation (Spearman) of every two, training months.")
+    report.section("Which numbers say the same", "Rank correlation (Spearman) of every two, training period.")
     names = list(correlation.columns)
     figure, ax = new_figure(8.4, 7.4)
     below = np.tril(np.ones_like(correlation, dtype=bool), -1)
@@ -328,7 +328,7 @@ def show_correlations(report: Report, correlation: pd.DataFrame) -> None:
 
 
 def show_ranges(report: Report, table: pd.DataFrame) -> None:
-    """Show every field's range in the training months, and its gaps in each part of the split."""
+    """Show every field's range in the training period, and its gaps in each part of the split."""
     report.section("Ranges and missing values")
     missing = table[list(problem.NAMES)].isna().groupby(table["split"]).mean()
     training = table[table["split"] == "train"]
@@ -343,7 +343,7 @@ def show_ranges(report: Report, table: pd.DataFrame) -> None:
             )
             for field in problem.FIELDS
         ],
-        "Training months; of a name, the number of its levels and the most frequent one.",
+        "Training period; of a name, the number of its levels and the most frequent one.",
     )
 
 

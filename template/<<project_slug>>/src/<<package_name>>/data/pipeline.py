@@ -137,9 +137,12 @@ def split_until(newest: date | None = None) -> Split:
 
 
 def split_of(times: pd.Series[pd.Timestamp], split: Split) -> pd.Series[str]:
-    """Return "train", "validation" or "test" for each time, and nothing for one after the test period."""
+    """Return "train", "validation" or "test" for each time; nothing after the test period, or in an embargo before."""
     edges = [pd.Timestamp.min, *map(pd.Timestamp, split)]
-    return pd.cut(times, edges, right=False, labels=list(SPLITS)).astype(object)
+    names = pd.cut(times, edges, right=False, labels=list(SPLITS)).astype(object)
+    for edge in edges[1:-1]:
+        names[(times >= edge - problem.EMBARGO) & (times < edge)] = None
+    return names
 
 
 def with_offset(times: pd.Series[pd.Timestamp]) -> pd.Series[pd.Timestamp]:

@@ -103,7 +103,7 @@ def model_card(result: dict[str, Any]) -> str:
     }
     lines = [f"- **{name}**: {fact}." for name, fact in facts.items()]
     ageing = markdown_table(
-        ["Months after validation", "As it was", "Trained anew", "What retraining would save"],
+        [f"{problem.PERIOD.capitalize()}s after validation", "As it was", "Trained anew", "What retraining would save"],
         [
             [str(row["age"]), f"{row['stale']:.3f}", f"{row['fresh']:.3f}", span(row["saved"])]
             for row in result["staleness"]

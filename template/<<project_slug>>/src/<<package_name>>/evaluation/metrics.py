@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     Score = Callable[[Truth, Probabilities, Answers, Weights], float]
 
 RESAMPLES = 1000
-BLOCK_DAYS = 7
 
 
 class Interval(NamedTuple):
@@ -106,7 +105,7 @@ def drawn_days(days: NDArray[np.int64], resamples: int) -> NDArray[np.int64]:
     certainty than there is (the circular block bootstrap of Politis and Romano, 1992).
     """
     count = int(days.max()) + 1
-    length = max(1, min(BLOCK_DAYS, count // 4))  # a short period still needs several blocks to draw from
+    length = max(1, min(problem.BLOCK_DAYS, count // 4))  # a short period still needs several blocks to draw from
     starts = np.random.default_rng(0).integers(count, size=(resamples, math.ceil(count / length)))
     drawn = (starts[:, :, None] + np.arange(length)) % count
     return np.apply_along_axis(np.bincount, 1, drawn.reshape(resamples, -1), minlength=count)

@@ -1,4 +1,4 @@
-"""The evaluate stage: what the models are worth in months that none of them has seen, for people and programs."""
+"""The evaluate stage: what the models are worth in a time that none of them has seen, for people and programs."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def slices(test: Judged, best: str) -> list[dict[str, Any]]:
         values = test.table[column].to_numpy()
         for value in sorted(set(values)):
             here = values == value
-            y, days = test.y[here], test.days[here]
+            y, days = test.y[here], test.days[here] - test.days[here].min()
             own = metrics.cost_of(y, test.answers[best][here])
             saved = metrics.mean_interval(metrics.cost_of(y, test.answers[BASELINE][here]) - own, days)
             found.append(
@@ -235,7 +235,7 @@ def write_report(
         f"What the champion ({best}) is worth on {len(test.y):,} {problem.SUBJECTS} from "
         f"{date.fromisoformat(result['test']['from']):%d %B %Y} on, which none of the models has learned from. "
         f"A miss costs {problem.FALSE_NEGATIVE_COST:g}, a false alarm {problem.FALSE_POSITIVE_COST:g} "
-        f"({problem.COST_UNIT}). Intervals are 95 % and come from drawing blocks of seven days.",
+        f"({problem.COST_UNIT}). Intervals are 95 % and come from drawing blocks of {problem.BLOCK_DAYS} days.",
         paths.figures,
     )
     show_costs(report, test, result)
@@ -304,7 +304,7 @@ def show_curves(report: Report, test: Judged, judged: pd.DataFrame, result: dict
     y, probability = test.y, test.probabilities[best]
     report.section(
         "Probabilities and threshold",
-        f"Calibrated on the validation months. On the test months probability and observed share differ by "
+        f"Calibrated on the validation period. In the test, probability and observed share differ by "
         f"{error['expected_error']:.3f} on average ({error['uncalibrated_error']:.3f} before calibration). The "
         f"threshold {cost_threshold():.2f} follows from the costs; the least cost that any threshold could have had "
         "is known only afterwards, and shown to see what choosing costs.",
@@ -393,23 +393,24 @@ def show_studies(report: Report, result: dict[str, Any], ablation: list[Finding]
     ax.set_xlabel(f"dearer by, in {UNIT}")
     ax.grid(visible=False)
     report.figure(figure, "ablation", "How much dearer decisions become without a group of fields.")
+    period = problem.PERIOD.capitalize()
     report.section(
         "How the model ages",
-        "A quick fit as it was, and one trained anew on all that came before, from the second month on. "
+        f"A quick fit as it was, and one trained anew on all that came before, from the second {problem.PERIOD} on. "
         "What the fresh one saves is what a retraining would have been worth.",
     )
     report.table(
-        ["Month after", "Month", "As it was", "Trained anew", "Saved", "95 % interval"],
+        [f"{period} after", period, "As it was", "Trained anew", "Saved", "95 % interval"],
         [
-            [row["age"], row["month"], row["stale"], row["fresh"], signed(row["saved"]["value"]), spread(row["saved"])]
+            [row["age"], row["period"], row["stale"], row["fresh"], signed(row["saved"]["value"]), spread(row["saved"])]
             for row in result["staleness"]
         ],
     )
     split = result["random_split"]
     report.section(
         "Why the split is by time",
-        "Split at random, rows of one afternoon fall on both sides: the model is asked about days it has seen. "
-        "Both fits are judged on the same rows of the test months.",
+        "Split at random, rows of one day fall on both sides: the model is asked about days it has seen. "
+        "Both fits are judged on the same rows of the test.",
     )
     report.table(
         ["Split", "Cost", "AUC"],

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .metrics import Interval
 
 EVERY = 4
+# A calibration that has seen fewer positives would follow chance.
+MIN_POSITIVES = 100
 # Of the random split: the share of the test rows that is judged, and of all rows that calibrates.
 JUDGED_SHARE, CALIBRATED_SHARE = 0.3, 0.15
 
@@ -94,27 +96,31 @@ class Studies:
         return found
 
     def staleness(self, reference: NDArray[np.float64]) -> pd.DataFrame:
-        """Compare, from the second test month on, the model as it is with one trained anew on what came before.
+        """Compare, from the second period of the test on, the model as it is with one trained anew on what came before.
 
-        The fresh model learns from everything but the last two months, which calibrate it, as for the champion; in
-        the first test month the two would be the same.
+        The fresh model learns from everything but the last two periods, which calibrate it, as for the champion, or
+        more where these are too quiet; in the first period of the test the two would be the same.
         """
         test = self.data.rows("test")
         times = self.data.table[problem.TIME]
-        months = times[test].dt.to_period("M")
+        periods = times.dt.to_period(problem.PERIOD[0].upper())
+        first, *later = sorted(periods[test].unique())
         rows = []
-        for age, month in enumerate(sorted(months.unique())[1:], start=2):
-            begins, recent = month.start_time, (month - 2).start_time
-            judged = np.asarray(test & (times.dt.to_period("M") == month))
-            fresh = self.quick(
-                self.data.x, np.asarray(times < recent), np.asarray((times >= recent) & (times < begins)), judged
-            )
+        for period in later:
+            # What is answered only in this period was not known when it began.
+            known = np.asarray(times < period.start_time - problem.EMBARGO)
+            since = period - 2
+            while self.data.y[known & (periods >= since)].sum() < MIN_POSITIVES:
+                since -= 1
+            fit_on, calibrate_on = np.asarray(times < since.start_time - problem.EMBARGO), known & (periods >= since)
+            judged = test & np.asarray(periods == period)
+            fresh = self.quick(self.data.x, fit_on, np.asarray(calibrate_on), judged)
             y, days = self.data.y[judged], self.data.days(judged)
-            old = metrics.cost_of(y, reference[months == month] >= cost_threshold())
+            old = metrics.cost_of(y, reference[judged[test]] >= cost_threshold())
             new = metrics.cost_of(y, fresh >= cost_threshold())
             saved = metrics.mean_interval(old - new, days)
-            rows.append((age, str(month), float(old.mean()), float(new.mean()), saved))
-        return pd.DataFrame(rows, columns=["age", "month", "stale", "fresh", "saved"])
+            rows.append(((period - first).n + 1, str(period), float(old.mean()), float(new.mean()), saved))
+        return pd.DataFrame(rows, columns=["age", "period", "stale", "fresh", "saved"])
 
     def random_split(self, reference: NDArray[np.float64]) -> dict[str, float]:
         """Judge the same rows twice: as the future of all training rows, and as a random part of all rows.
@@ -143,7 +149,7 @@ class Studies:
         isotonic = IsotonicRegression(out_of_bounds="clip").fit(validation[raw], y)
         found = [
             self.finding(
-                "threshold searched on the validation months",
+                "threshold searched on the validation period",
                 f"The threshold with the least cost there ({searched_threshold(validation[best].to_numpy(), y):.3f}), "
                 f"not the one that follows from the costs ({cost_threshold():.3f})",
                 test[best].to_numpy() >= searched_threshold(validation[best].to_numpy(), y),

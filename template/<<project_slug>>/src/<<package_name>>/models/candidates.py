@@ -1,7 +1,7 @@
 """Every model that is compared, in one table. A model is a row here; nothing else names one.
 
 Each is fitted to the same matrix (encoding.py), judged by the same calibration and threshold, and could be
-served: whichever is best on the validation months is exported.
+served: whichever is best on the validation period is exported.
 
 A kernel SVM is not among them: its kernel matrix has an entry for every pair of training rows. A linear one draws
 the same kind of line as logistic regression.

@@ -67,4 +67,4 @@ def fit_encoding(train: pd.DataFrame) -> Encoding:
             levels[field.name] = tuple(rate.sort_values(kind="stable").index)
         else:
             levels[field.name] = None
-    return Encoding(levels)
+    return Encoding(levels, frozenset(field.name for field in problem.FIELDS if field.log))

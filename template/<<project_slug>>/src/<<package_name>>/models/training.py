@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 
 
 def train(paths: Paths) -> dict[str, Any]:
-    """Fit all models to the training months, and calibrate them on the validation months.
+    """Fit all models to the training period, and calibrate them on the validation period.
 
     Writes `paths.probabilities` (validation and test rows, a column a model) and `paths.models` (what the later
-    stages need to know), and exports the model with the best primary metric on the validation months as
-    `paths.candidate`. The test months are only predicted here; `evaluate` looks at them.
+    stages need to know), and exports the model with the best primary metric on the validation period as
+    `paths.candidate`. The test period is only predicted here; `evaluate` looks at them.
     """
     data = dataset.load(paths)
     params = tuning.read_params(paths)

@@ -29,7 +29,7 @@ TRIALS = 12
 def tune(paths: Paths, seconds: float) -> Params:
     """Search for TRIALS trials, or `seconds`, write the best parameters to params.json, and return them.
 
-    A trial is judged by its log loss on the validation months, after calibration: a smooth figure, where the
+    A trial is judged by its log loss on the validation period, after calibration: a smooth figure, where the
     cost at one threshold would reward chance. The first trial is START_PARAMS, so tuning cannot do worse.
     """
     data = dataset.load(paths)

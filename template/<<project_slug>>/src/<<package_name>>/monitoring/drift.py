@@ -60,6 +60,10 @@ STRETCH_DAYS, MIN_STRETCHES = 7, 39
 USUAL = 0.95
 # However alike all stretches were, nothing counts below twice what is usual.
 LEAST_LIMIT = 2.0
+# What grows by factors may go so many times as high as it ever was before it counts as never seen.
+GROWTH = 10
+# Nor does what only the rounding of another machine makes higher: in deviations.
+ROUNDING = 1e-6
 # What counts as usual at the least, however still a field lay in training: shares of rows, and standard deviations.
 LEAST = {"missing": 0.03, "unseen": 0.04, "stuck": 0.05, "offset": 0.2}
 
@@ -118,11 +122,16 @@ def reference(columns: Columns, decided_at: NDArray[np.datetime64], probability:
     """
     weeks = int((decided_at[-1] - decided_at[0]) / np.timedelta64(STRETCH_DAYS, "D"))
     count = max(MIN_STRETCHES, min(weeks, len(decided_at) // MIN_ROWS))
-    related = relations.fit({field.name: columns[field.name] for field in FIELDS if not field.is_category})
+    # What grows by factors, such as an epidemic, goes with the other fields in another way each time.
+    related = relations.fit(
+        {field.name: columns[field.name] for field in FIELDS if not field.is_category and not field.log}
+    )
     left = relations.residuals(columns, related)
     fields, signs = {}, []
     for field in FIELDS:
         fields[field.name], of_stretches = learn(columns[field.name], left.get(field.name), field.categories, count)
+        if field.log:
+            fields[field.name]["range"][1] *= GROWTH
         signs.append(of_stretches)
     answers, _ = learn(probability, None, (), count)
     copy = pd.util.hash_pandas_object(pd.DataFrame({**columns, "decided_at": decided_at}), index=False).to_numpy()
@@ -162,7 +171,9 @@ def describe(values: Values, levels: Sequence[str]) -> Figures:
     else:
         # Where one value is frequent, several deciles fall together.
         deciles = np.quantile(known, np.linspace(0.1, 0.9, 9)) if len(known) else np.empty(0)
-        figures |= {"edges": np.unique(deciles).tolist(), "range": known[[0, -1]].tolist() if len(known) else [0, 0]}
+        slack = ROUNDING * figures["deviation"]
+        low, high = (known[0] - slack, known[-1] + slack) if len(known) else (0, 0)
+        figures |= {"edges": np.unique(deciles).tolist(), "range": [float(low), float(high)]}
     figures["shares"] = shares(known, figures["edges"]).tolist()
     whole = summarise(values, None, figures)
     return figures | {

@@ -67,8 +67,8 @@ def drill(paths: Paths) -> None:
     ]
     told = (
         (
-            f"Of {DRAWS} weeks of the training period, {drift.MIN_ROWS} rows of each, {false_alarms} would raise an "
-            "alarm for an input. The replay of the test months, as it is, raises:"
+            f"Of {DRAWS} weeks of the training period, or more where a week has fewer than {drift.MIN_ROWS} rows, "
+            f"{false_alarms} would raise an alarm for an input. The replay of the test, as it is, raises:"
         ),
         replayed(judged, manifest),
         "Broken on purpose, its newest window raises:",
@@ -85,9 +85,11 @@ def cried_wolf(train: pd.DataFrame, reference: Mapping[str, Any]) -> int:
     rng = np.random.default_rng(0)
     alarms = 0
     for _ in range(DRAWS):
-        begin = decided_at[0] + rng.random() * (decided_at[-1] - decided_at[0] - WEEK)
-        week = np.flatnonzero((decided_at >= begin) & (decided_at < begin + WEEK))
-        rows = rng.choice(week, min(len(week), drift.MIN_ROWS), replace=False)
+        latest = min(decided_at[-1] - WEEK, decided_at[-drift.MIN_ROWS])
+        begin = decided_at[0] + rng.random() * (latest - decided_at[0])
+        first, last = np.searchsorted(decided_at, [begin, begin + WEEK])
+        week = np.arange(first, max(last, first + drift.MIN_ROWS))
+        rows = rng.choice(week, drift.MIN_ROWS, replace=False)
         found = drift.compare({name: of[rows] for name, of in columns.items()}, np.full(len(rows), np.nan), reference)
         alarms += any(field.faults for field in found[1:])
     return alarms
@@ -196,7 +198,7 @@ def turned(window: Served) -> Served:
 
 
 INPUT_FAULTS = {
-    "A unit changes: inches come as centimetres": unit_changed,
+    "A unit changes: values are 2.54 times as large": unit_changed,
     "A sensor is stuck": stuck,
     "A third of the names is a new one": renamed,
     "Half of the values are missing": missing,

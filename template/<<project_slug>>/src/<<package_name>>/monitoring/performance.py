@@ -21,7 +21,7 @@ COST_TOLERANCE = 1.1
 COIN_TOSS = 0.5
 # The interval comes from how days differ; fewer days say nothing about that.
 MIN_DAYS = 5
-# A desk that works through a list of flights does not notice less than this.
+# Who works through a list does not notice less than this.
 LATENCY_LIMIT_MS = 100.0
 # Probabilities are sorted into so many bins before rows are drawn: the AUC then moves by less than .001.
 BINS = 200

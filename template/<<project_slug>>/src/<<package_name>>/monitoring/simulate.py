@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 SINGLE_EVERY = 20
 BATCH = 500
 CONNECTIONS = 16
-# The truth about the last days is not known yet, in a replay as in life.
-TRUTH_AFTER = pd.Timedelta(days=3)
 # An endpoint that has not begun to listen after so many seconds never will.
 PATIENCE = 20.0
 
@@ -52,7 +50,8 @@ def simulate(paths: Paths, limit: int = 6000) -> Simulation:
     """
     table = sample(load(paths), limit)
     truths = table[problem.TARGET].astype(bool).to_list()
-    known = table["decided_at"] <= table["decided_at"].max() - TRUTH_AFTER
+    # The truth about the last days is not known yet, in a replay as in life.
+    known = table["decided_at"] <= table["decided_at"].max() - problem.TRUTH_AFTER
     log = paths.simulation_log
     for file in log.parent.glob(f"{log.name}*"):
         file.unlink()
