@@ -9,14 +9,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic_core import to_json
 
 from .. import problem
+from .guard import Guard, declare_key
 from .log import ContradictingTruthError, LogError, UnknownPredictionError, open_log
-from .metrics import CountRequests, Metrics
+from .metrics import Metrics
 from .models import Models
+from .pages import pages
 from .platforms import PlatformRoutes
 from .routing import ModelRoute
 from .schema import (
@@ -38,6 +40,8 @@ from .writer import LogWriter
 SHOWN_PROBLEMS = 20
 # What every route that takes a body may answer.
 REFUSALS: dict[int | str, dict[str, Any]] = {
+    408: {"model": Failure, "description": "The body does not come to its end"},
+    413: {"model": Failure, "description": "The body is too large"},
     415: {"model": Failure, "description": "The body is not JSON"},
     422: {"model": Refusal, "description": "A field is wrong"},
 }
@@ -65,14 +69,18 @@ def create_app(model_dir: Path, log: str | Path, settings: Settings = DEFAULTS) 
         description=problem.SUMMARY,
         version=models.champion.version,
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
     )
-    app.add_middleware(CountRequests, metrics=metrics)
+    app.add_middleware(Guard, metrics=metrics, overloaded=service.is_overloaded, api_key=settings.api_key)
     app.add_middleware(PlatformRoutes)
     app.add_exception_handler(RequestValidationError, refuse)
     app.add_exception_handler(LogError, unlogged)
     # Not by include_router: FastAPI would then look for a request's route in each router, and twice.
-    for router in (predictions(service), explanations(models), lookups(models), operations(service)):
+    for router in (predictions(service), explanations(models), lookups(models), operations(service), pages(app.title)):
         app.router.routes.extend(router.routes)
+    if settings.api_key:
+        declare_key(app)
     return app
 
 
@@ -83,7 +91,7 @@ def predictions(service: Service) -> APIRouter:
         route_class=ModelRoute,
         responses={
             **REFUSALS,
-            503: {"model": Failure, "description": "The prediction log cannot be used at the moment"},
+            503: {"model": Failure, "description": "There is too much to do, or the prediction log cannot be used"},
         },
     )
     samples = documented(service.models.champion.examples)
@@ -131,7 +139,7 @@ def explanations(models: Models) -> APIRouter:
     router = APIRouter(
         tags=["about the model"],
         route_class=ModelRoute,
-        responses=REFUSALS,
+        responses={**REFUSALS, 503: {"model": Failure, "description": "There is too much to do"}},
     )
     samples = documented(models.champion.examples)
 
@@ -157,11 +165,6 @@ def explanations(models: Models) -> APIRouter:
 def lookups(models: Models) -> APIRouter:
     """Return the routes that a person or a client reads first."""
     router = APIRouter(tags=["about the model"])
-    page = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
-
-    @router.get("/", include_in_schema=False)
-    async def show_page() -> HTMLResponse:
-        return HTMLResponse(page)
 
     @router.get("/model", summary="What the model reads and says, in words")
     async def model() -> dict[str, Any]:

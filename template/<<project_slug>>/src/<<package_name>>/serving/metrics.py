@@ -1,14 +1,9 @@
 """What Prometheus scrapes from the endpoint."""
 
 import os
-from time import perf_counter
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Where several workers share their figures: the client library reads this variable when it is imported.
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
@@ -55,36 +50,3 @@ class Metrics:
         workers = CollectorRegistry()
         MultiProcessCollector(workers)  # type: ignore[no-untyped-call]
         return generate_latest(workers)
-
-
-class CountRequests:
-    """ASGI middleware that counts and times every request.
-
-    Plain ASGI: Starlette's BaseHTTPMiddleware would cost a task for each request.
-    """
-
-    def __init__(self, app: "ASGIApp", metrics: Metrics) -> None:
-        self.app = app
-        self.metrics = metrics
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Pass the request on, and note its route, status and duration."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        status = 500  # unless a response begins
-
-        async def noting_status(message: "Message") -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        begun = scope["begun"] = perf_counter()
-        try:
-            await self.app(scope, receive, noting_status)
-        finally:
-            # The route's pattern, not the path: a scan for odd paths must not make a series for each of them.
-            route = scope["route"].path if "route" in scope else "none"
-            self.metrics.requests.labels(route, str(status)).inc()
-            self.metrics.latency.labels(route).observe(perf_counter() - begun)

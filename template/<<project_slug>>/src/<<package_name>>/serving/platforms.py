@@ -61,6 +61,11 @@ def routes() -> dict[str, str]:
     return called
 
 
+def may_frame() -> str:
+    """Return who may show the page in a frame, in the words of a content security policy: Hugging Face, in a Space."""
+    return "https://huggingface.co" if "SPACE_ID" in os.environ else "'none'"
+
+
 class PlatformRoutes:
     """ASGI middleware that answers the paths of platforms as the endpoint's own, and counts them as those."""
 

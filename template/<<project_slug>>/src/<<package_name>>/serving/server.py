@@ -1,6 +1,8 @@
 """Starts the endpoint: one process, or several that share a port."""
 
 import gc
+import ipaddress
+import logging
 import multiprocessing
 import os
 import signal
@@ -19,14 +21,19 @@ from uvicorn.supervisors import Multiprocess
 from .. import problem
 from ..errors import ProjectError
 from ..paths import Paths
-from . import settings
+from . import json_lines, settings
 from .app import create_app
+from .connection import BoundedProtocol
 from .metrics import MULTIPROCESS_DIR
 from .platforms import model_dir
 from .platforms import port as port_of_platform
 
 # A platform kills what has not stopped after 10 s; ours is to be gone after 5.
 STOP_SECONDS = 2
+# Of every answer; a page adds its policy. None is served as another type than it says, or tells others where it was.
+HEADERS = [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")]
+
+logger = logging.getLogger(__name__)
 
 
 def serve(root: Path, host: str, port: int | None = None) -> None:
@@ -38,25 +45,40 @@ def serve(root: Path, host: str, port: int | None = None) -> None:
     paths = Paths(root)
     model, log = model_dir(paths.champion), os.environ.get("PREDICTION_LOG", str(paths.prediction_log))
     # Also where only workers use it: what is wrong is then said once, and before anything listens.
-    app = create_app(model, log, settings.from_environment())
+    chosen = settings.from_environment()
+    app = create_app(model, log, chosen)
     workers = settings.workers()
+    config = configured(app) if workers == 1 else configured(f"{__name__}:worker", factory=True, workers=workers)
     listener = listen(host, port_of_platform() if port is None else port)
-    address = f"http://{host}:{listener.getsockname()[1]}"
-    print(f"Serving {problem.TITLE}, model {app.version}, on {address}", flush=True)
+    address, port = listener.getsockname()
+    logger.info("Serving %s, model %s, on http://%s:%d", problem.TITLE, app.version, host, port)
+    if not chosen.api_key and not ipaddress.ip_address(address).is_loopback:
+        logger.warning("Anybody who reaches this address may ask: API_KEY is not set")
     # Uvicorn finishes what it has begun, and then raises the signal again: to have been stopped is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if workers == 1:
         keep_what_is_here()
-        uvicorn.Server(configured(app)).run(sockets=[listener])
+        uvicorn.Server(config).run(sockets=[listener])
         return
     with tempfile.TemporaryDirectory() as figures:
         os.environ |= {"MODEL_DIR": str(model), "PREDICTION_LOG": log, MULTIPROCESS_DIR: figures}
-        Multiprocess(configured(f"{__name__}:worker", factory=True, workers=workers), sockets=[listener]).run()
+        Multiprocess(config, sockets=[listener]).run()
 
 
 def configured(app: FastAPI | str, **options: Any) -> uvicorn.Config:
-    """Return how uvicorn serves an app."""
-    return uvicorn.Config(app, access_log=False, timeout_graceful_shutdown=STOP_SECONDS, **options)
+    """Return how uvicorn serves an app, and set up what the process says."""
+    level = settings.log_level()
+    return uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        log_config=json_lines.configuration(level),
+        access_log=False,
+        headers=HEADERS,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        **options,
+    )
 
 
 def worker() -> FastAPI:

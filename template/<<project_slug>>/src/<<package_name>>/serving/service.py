@@ -25,6 +25,9 @@ from .writer import LogWriter
 GROUP_ROWS = 1_000
 # No request waits longer for others to join its group.
 GATHER_SECONDS = 0.002
+# With so many calls or rows waiting, the next would wait too long: better it is refused, and asked elsewhere or later.
+MOST_WAITING_CALLS = 100
+MOST_WAITING_ROWS = 4 * GROUP_ROWS
 # How long latencies wait for a request that takes them along into the log.
 IDLE_SECONDS = 1.0
 
@@ -56,6 +59,7 @@ class Service:
             )
         )
         self._waiting: list[Call] = []
+        self._waiting_rows = 0
         self._task: asyncio.Task[None] | None = None
         # How long an answer took is known only once its row is written, so that follows with the next group.
         self._latencies: list[tuple[str, float]] = []
@@ -93,8 +97,13 @@ class Service:
             await self._answer([])
         await self.log.close()
 
+    def is_overloaded(self) -> bool:
+        """Tell whether so much waits that a new request should be refused."""
+        return len(self._waiting) >= MOST_WAITING_CALLS or self._waiting_rows >= MOST_WAITING_ROWS
+
     def _submit(self, call: Call) -> asyncio.Future[Mapping[str, bool]]:
         self._waiting.append(call)
+        self._waiting_rows += len(call.requests) + len(call.truths)
         self._start()
         return call.done
 
@@ -111,6 +120,7 @@ class Service:
                 rows += len(self._waiting[taken].requests) + len(self._waiting[taken].truths)
                 taken += 1
             group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+            self._waiting_rows -= rows
             await self._answer(group)
             if not self._waiting:
                 break

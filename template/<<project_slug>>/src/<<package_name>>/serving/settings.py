@@ -1,4 +1,4 @@
-"""What the environment may say about the endpoint: its log, its workers, and the share of a challenger."""
+"""What the environment may say about the endpoint: its log, its workers, its key, and the share of a challenger."""
 
 import os
 from dataclasses import dataclass
@@ -7,11 +7,12 @@ from ..errors import ProjectError
 from .log import Keep
 
 KEEP = Keep(days=365, rows=1_000_000)
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How the endpoint treats its log, and the share of requests (0 to 1) that a challenger gets.
+    """How the endpoint treats its log, its key, and the share of requests (0 to 1) that a challenger gets.
 
     Of the log: how much of it is kept, and what happens while it cannot be written.
     """
@@ -19,13 +20,14 @@ class Settings:
     keep: Keep = KEEP
     serve_unlogged: bool = False
     challenger_share: float = 0.1
+    api_key: str | None = None
 
 
 DEFAULTS = Settings()
 
 
 def from_environment() -> Settings:
-    """Read PREDICTION_LOG_DAYS, PREDICTION_LOG_ROWS, PREDICTION_LOG_FAILS (refuse or serve) and CHALLENGER_SHARE.
+    """Read PREDICTION_LOG_DAYS, _ROWS and _FAILS (refuse or serve), CHALLENGER_SHARE and API_KEY.
 
     Raises ProjectError for a value that means nothing.
     """
@@ -36,12 +38,25 @@ def from_environment() -> Settings:
         days=whole_number("PREDICTION_LOG_DAYS", KEEP.days),
         rows=whole_number("PREDICTION_LOG_ROWS", KEEP.rows),
     )
-    return Settings(keep, serve_unlogged=fails == "serve", challenger_share=share("CHALLENGER_SHARE"))
+    return Settings(
+        keep,
+        serve_unlogged=fails == "serve",
+        challenger_share=share("CHALLENGER_SHARE"),
+        api_key=os.environ.get("API_KEY") or None,
+    )
 
 
 def workers() -> int:
     """Return how many processes answer: WEB_CONCURRENCY, or 1."""
     return whole_number("WEB_CONCURRENCY", 1)
+
+
+def log_level() -> str:
+    """Return from which level on the process says what it does: LOG_LEVEL, or INFO."""
+    level = os.environ.get("LOG_LEVEL", "info").upper()
+    if level not in LOG_LEVELS:
+        raise ProjectError(f"LOG_LEVEL is {level!r}; it can be {', '.join(LOG_LEVELS).lower()}.")
+    return level
 
 
 def share(name: str) -> float:
