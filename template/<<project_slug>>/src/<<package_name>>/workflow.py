@@ -91,6 +91,8 @@ def go_through(this: Round, paths: Paths, log: Log | None) -> None:
     """Do what there is to do in a round."""
     # An exchange of models may have been killed half way.
     folders.mend(paths.champion)
+    if not paths.champion.is_dir():
+        raise ProjectError("There is no champion to watch. Make one with `make run`.")
     tracking.follow(paths)
 
     was_tried = paths.challenger.is_dir()
