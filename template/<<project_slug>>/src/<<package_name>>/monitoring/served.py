@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -74,9 +74,14 @@ def read(log: Log, version: str, levels: Mapping[str, Sequence[str]]) -> Served:
 
     Raises ProjectError when that is nothing.
     """
-    # A driver and DuckDB both work outside of Python's lock, so that one reads on while the other parses.
+    parsed: list[dict[str, NDArray[Any]]] = []
+    # A driver and DuckDB both work outside of Python's lock: while one batch is parsed, the next is read.
     with duckdb.connect() as parser, ThreadPoolExecutor(1) as thread:
-        parsed = list(thread.map(lambda rows: parse(parser, rows, levels), select(QUERY, log, version)))
+        pending: Future[dict[str, NDArray[Any]]] | None = None
+        for rows in select(QUERY, log, version):
+            parsed += [pending.result()] if pending else []
+            pending = thread.submit(parse, parser, rows, levels)
+        parsed += [pending.result()] if pending else []
     if not parsed:
         raise ProjectError(
             f"{log} holds no prediction of the champion, version {version}. Serve it, or run `make simulate`."
