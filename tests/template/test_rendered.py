@@ -158,14 +158,41 @@ def test_default_project_is_about_its_problem(copie: Copie, template: Path) -> N
     assert "facts" not in made.answers  # computed, and so never recorded
 
 
-def test_the_data_name_their_source(render: Render) -> None:
-    project = render()
-    source = (project / "data/raw/SOURCE.md").read_text()
-    assert "CC0" in source
-    assert "public domain" in source
-    assert "Bureau of Transportation Statistics" in source
-    for table in (project / "data/raw").glob("*.parquet"):
+@pytest.mark.parametrize(
+    ("domain", "said"),
+    [
+        ("flight_delay", ["CC0", "public domain", "Bureau of Transportation Statistics"]),
+        (
+            "dengue_outbreak",
+            ["Open Government Data License, version 1.0", "Taiwan Centers for Disease Control"],
+        ),
+    ],
+)
+def test_the_data_name_their_source(domain: str, said: list[str], render: Render) -> None:
+    project = render(domain=domain)
+    source = " ".join((project / "data/raw/SOURCE.md").read_text().split())
+    assert [words for words in said if words not in source] == []
+    tables = list((project / "data/raw").glob("*.parquet"))
+    assert tables
+    for table in tables:
         assert table.name in source
+
+
+WORDS = {
+    "flight_delay": r"flights?\b|airport|airline|\bplanes?\b|desk's|nycflights",
+    "dengue_outbreak": r"dengue|township|mosquito|epidemic|taiwan",
+}
+
+
+@pytest.mark.parametrize("domain", WORDS)
+def test_a_project_has_no_word_of_another_domain(domain: str, render: Render) -> None:
+    assert set(WORDS) == set(QUESTIONS["domain"].choices)
+    others = "|".join(words for name, words in WORDS.items() if name != domain)
+    found = {
+        name: re.findall(rf"^.*(?:{others}).*$", text, re.IGNORECASE | re.MULTILINE)
+        for name, text in texts(render(domain=domain)).items()
+    }
+    assert {name: lines for name, lines in found.items() if lines} == {}
 
 
 @pytest.mark.parametrize(

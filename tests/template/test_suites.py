@@ -1,4 +1,4 @@
-"""The default project, and each that leaves one thing out, pass their own tests and checks."""
+"""The default project, one of each other domain, and each that leaves one thing out, pass their own tests."""
 
 import re
 import tomllib
@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import git, run
+from mlportfolio.source import declared
+from tests.conftest import REPOSITORY, git, run
 from tests.template.conftest import Render
 
 pytestmark = pytest.mark.suite
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
+    "dengue-outbreak": {"domain": "dengue_outbreak"},
     "plain-files": {"tracking": "files"},
     "no-container": {"container": False},
     "no-ci-no-licence-roc-auc": {"ci": "none", "licence": "none", "metric": "roc_auc"},
@@ -26,6 +28,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "author_name": "Zoë O'Neill",
     },
 }
+
+
+def test_every_domain_is_among_them() -> None:
+    choices = declared(REPOSITORY)["domain"].choices
+    assert {answers.get("domain", "flight_delay") for answers in VARIANTS.values()} == set(choices)
 
 
 @pytest.fixture(params=list(VARIANTS.values()), ids=list(VARIANTS))

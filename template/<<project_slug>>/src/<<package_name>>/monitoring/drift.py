@@ -122,7 +122,7 @@ def reference(columns: Columns, decided_at: NDArray[np.datetime64], probability:
     """
     weeks = int((decided_at[-1] - decided_at[0]) / np.timedelta64(STRETCH_DAYS, "D"))
     count = max(MIN_STRETCHES, min(weeks, len(decided_at) // MIN_ROWS))
-    # What grows by factors, such as an epidemic, goes with the other fields in another way each time.
+    # What grows by factors goes with the other fields in another way each time.
     related = relations.fit(
         {field.name: columns[field.name] for field in FIELDS if not field.is_category and not field.log}
     )
