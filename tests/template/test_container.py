@@ -7,7 +7,9 @@ import time
 import tomllib
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -173,7 +175,7 @@ def base_image(engine: Engine) -> str:
 
 
 # The port of each service, inside.
-PORTS = {"endpoint": 8080, "mlflow": 5000}
+PORTS = {"endpoint": 8080, "mlflow": 5000, "workflow": 8090}
 
 
 class Project:
@@ -251,3 +253,24 @@ def test_compose_brings_up_mlflow_over_the_runs_of_the_project(
         pytest.fail(project.run("logs", "mlflow"))
     names = {experiment["name"] for experiment in found}
     assert names > {"Default"}, "the project's own experiment is missing"
+
+
+def test_compose_runs_the_workflow_and_shows_its_history(
+    project: Project, engine: Engine, finished_project: Path
+) -> None:
+    image = json.loads(project.run("config", "--format", "json"))["services"]["workflow"]["image"]
+    built = engine.build(finished_project, image, "--target", "workflow")
+    assert built.returncode == 0, built.stdout[-3000:]
+
+    project.run("up", "--no-build", "--detach", "endpoint", "workflow")
+
+    page = ""
+    for _ in range(180):
+        with suppress(OSError), urlopen(f"{project.address('workflow')}/workflow.html", timeout=5) as answer:
+            page = answer.read().decode()
+            break
+        time.sleep(1)
+    # Nobody has asked the endpoint anything yet, and the round says so.
+    assert "holds no prediction" in page, project.run("logs", "workflow")
+    round_ = json.loads(max((finished_project / "artifacts/rounds").iterdir()).read_text())
+    assert [name for name, _, _ in round_["steps"]] == ["monitor"]
