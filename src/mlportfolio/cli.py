@@ -505,6 +505,61 @@ def status(
         raise typer.Exit(1)
 
 
+_PROFILE = """\b
+FILE is CSV, Parquet, JSON lines, Excel or SQLite; or an address postgresql://USER@HOST/DATABASE.
+\b
+Examples:
+  mlportfolio profile sales.csv                          what the columns mean, what may be wrong
+  mlportfolio profile sales.csv --target churned         ... and how it could be predicted
+  mlportfolio profile shop.db --table orders --html orders.html
+"""
+
+
+@app.command(epilog=_PROFILE)
+def profile(  # noqa: PLR0913 - one parameter for each flag
+    source: Annotated[str, typer.Argument(metavar="FILE", help="The table.", show_default=False)],
+    *,
+    target: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="What is to be predicted.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page that a browser shows.")
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which table of a database, or sheet of a workbook.")
+    ] = None,
+    query: Annotated[str | None, typer.Option(metavar="SQL", help="Rows of a database: a SELECT.")] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="How a text file is encoded, where that is guessed wrong."),
+    ] = None,
+    header: Annotated[
+        bool | None,
+        typer.Option(
+            "--header/--no-header", help="Whether the first row names the columns.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Say what the columns of a table mean, what may go wrong with it, and how it could be predicted."""
+    from mlportfolio import profile as profiles
+    from mlportfolio import project as projects
+    from mlportfolio.profile import show
+
+    if html:
+        show.check_page(html, source)
+    with projects.stop_signals():
+        found = profiles.make(source, target, profiles.Options(table, query, encoding, header))
+    if html:
+        show.write_page(html, found)
+    if as_json:
+        print(json.dumps(found.record()))
+    elif html:
+        print(f"{html}: {show.headline(found)}")
+    else:
+        print(show.text(found, shutil.get_terminal_size((WIDE, 24)).columns))
+
+
 @contextmanager
 def _counted(total: int) -> "Iterator[Callable[[int], None]]":
     """Count on the terminal what is done, and leave no trace of it."""
