@@ -32,7 +32,7 @@ hypothesis.settings.load_profile("here")
 
 
 # Tests of the project that has run from end to end.
-FINISHED = ("test_container.py", "test_endpoint.py", "test_finished.py", "test_page.py")
+FINISHED = ("test_circle.py", "test_container.py", "test_endpoint.py", "test_finished.py", "test_page.py")
 
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
