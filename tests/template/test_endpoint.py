@@ -1,5 +1,6 @@
 """The finished project's endpoint while all around it breaks: kills, signals, its log, its database."""
 
+import asyncio
 import json
 import os
 import random
@@ -10,6 +11,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
@@ -19,7 +21,8 @@ from typing import Any, Self
 
 import pytest
 
-from tests.template.conftest import ask
+from tests.template.conftest import Tools, ask
+from tests.template.load import Asked, closed_loop, connect, open_loop
 from tests.template.postgres import Database, children, wait_until
 
 KILLS = 30
@@ -366,3 +369,191 @@ def test_it_stays_small(endpoint: Callable[..., Endpoint]) -> None:
         line.split(":", 1) for line in Path(f"/proc/{served.process.pid}/status").read_text().splitlines()
     )
     assert int(status["VmRSS"].split()[0]) < 130_000
+
+
+# --- who means no good ----------------------------------------------------------------------------
+
+
+def request(content: bytes, path: str = "/predict", kind: str = "application/json") -> bytes:
+    head = (
+        f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\ncontent-length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
+
+
+def middle(asked: list[Asked]) -> float:
+    return median(each.seconds for each in asked)
+
+
+@pytest.mark.slow
+def test_at_twice_what_it_can_do_some_are_refused_at_once_and_the_others_wait_no_longer(
+    endpoint: Callable[..., Endpoint],
+) -> None:
+    """Twenty rows each, so that this client is faster than the endpoint."""
+    served = endpoint(LOG_LEVEL="warning")
+    served.start()
+    rows = request(b'{"rows": [' + ", ".join(served.bodies[:20]).encode() + b"]}", "/predict/batch")
+    asyncio.run(closed_loop(served.port, rows, 8, 1))
+    # As many as may wait, and a group that is being answered: the most that it takes on without refusing any.
+    full = asyncio.run(closed_loop(served.port, rows, 64, 4))
+    assert {each.status for each in full} == {200}
+    capacity = len(full) / 4
+
+    asked = asyncio.run(open_loop(served.port, rows, 500, 2 * capacity, 5))
+
+    accepted = [each for each in asked if each.status == 200]
+    refused = [each for each in asked if each.status == 503]
+    print(
+        f"{capacity:.0f}/s in {middle(full) * 1000:.0f} ms; of {len(asked) / 5:.0f}/s"
+        f" {len(accepted) / 5:.0f}/s accepted in {middle(accepted) * 1000:.0f} ms,"
+        f" the others refused in {middle(refused) * 1000:.0f} ms"
+    )
+    assert len(accepted) + len(refused) == len(asked)
+    assert all(b"retry-after: 1" in each.head for each in refused)
+    assert len(asked) > 5 * 1.2 * capacity
+    assert len(accepted) > 5 * 0.3 * capacity
+    assert middle(accepted) < 3 * middle(full)
+    assert middle(refused) < middle(accepted)
+    assert {each.status for each in asyncio.run(closed_loop(served.port, rows, 8, 1))} == {200}
+
+
+@pytest.mark.slow
+def test_schemathesis_finds_nothing(endpoint: Callable[..., Endpoint], tools: Tools, tmp_path: Path) -> None:
+    """What a tool makes of the OpenAPI schema: each route with what it allows, and with what it does not."""
+    served = endpoint(LOG_LEVEL="warning")
+    served.start()
+    hooks = {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(
+        [
+            tools("schemathesis") / "schemathesis",
+            "run",
+            f"{served.url}/openapi.json",
+            "--max-examples=50",
+            "--seed=1",
+        ],
+        cwd=tmp_path,
+        env=served.environment | hooks,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert '"level": "error"' not in served.output.read_text()
+
+
+# How many requests: 100,000 take some minutes.
+FUZZ = int(os.environ.get("FUZZ", "10000"))
+
+
+@pytest.mark.slow
+def test_whatever_is_sent_it_neither_fails_nor_grows(endpoint: Callable[..., Endpoint]) -> None:
+    served = endpoint(LOG_LEVEL="warning")
+    served.start()
+    chance = random.Random(1)  # noqa: S311
+    warm = asyncio.run(fuzz(served, chance, FUZZ // 5))
+    before = resident(served)
+    statuses = warm + asyncio.run(fuzz(served, chance, FUZZ - FUZZ // 5))
+    after = resident(served)
+    print(f"{statuses}; resident {before / 1000:.1f} MB, then {after / 1000:.1f} MB")
+
+    assert set(statuses) <= {200, 400, 404, 405, 408, 413, 415, 422}
+    assert statuses[200] > FUZZ / 50
+    assert statuses[422] > FUZZ / 5
+    assert after < before + 6_000 + 0.02 * FUZZ  # the pages of the log that SQLite holds
+    assert '"level": "error"' not in served.output.read_text()
+
+
+async def fuzz(served: Endpoint, chance: random.Random, count: int) -> Counter[int]:
+    """Send requests that are right, somewhat wrong, or nonsense; count the answers by their status."""
+    statuses: Counter[int] = Counter()
+
+    async def client(share: int) -> None:
+        connection = await connect(served.port)
+        for _ in range(share):
+            try:
+                status = (await connection.ask(nonsense(chance, served.bodies))).status
+            except ConnectionError:
+                status = 400  # closed before
+            statuses[status] += 1
+            if connection.transport.is_closing():
+                connection = await connect(served.port)
+        connection.transport.close()
+
+    await asyncio.gather(*(client(count // 8) for _ in range(8)))
+    return statuses
+
+
+VALUES: list[Any] = [
+    None,
+    True,
+    -1,
+    0,
+    1e308,
+    10**30,
+    10**400,
+    "",
+    "\0",
+    "\ud800",
+    "x" * 5000,
+    [],
+    {},
+    [[[]]],
+    "1",
+    float("nan"),
+]
+PATHS = [
+    "/predict",
+    "/predict/batch",
+    "/feedback",
+    "/explain",
+    "/score",
+    "/health",
+    "/%00",
+    "/predict/../model",
+]
+
+
+def nonsense(chance: random.Random, bodies: list[str]) -> bytes:
+    """A request that is right one time in ten, and else wrong in some way."""
+    body: Any = json.loads(chance.choice(bodies))
+    for _ in range(chance.choice([0, 1, 1, 2])):
+        name = chance.choice([*body, "decided_at", "rows", "request_id", "truth", "\0"])
+        body[name] = chance.choice(VALUES)
+    if chance.random() < 0.3:
+        body = {"rows": [body] * chance.choice([0, 1, 3])}
+    content = json.dumps(body).encode("utf-8", "surrogatepass")
+    if chance.random() < 0.3:
+        place, length = chance.randrange(len(content)), chance.randrange(20)
+        content = content[:place] + chance.randbytes(length) + content[place + length :]
+    if chance.random() < 0.02:
+        content = b"[" * 50_000
+    kind = "application/json" if chance.random() < 0.95 else "text/plain"
+    return request(content, chance.choice(PATHS), kind)
+
+
+def resident(served: Endpoint) -> int:
+    """How many kB the endpoint holds in memory."""
+    assert served.process
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{served.process.pid}/status").read_text())
+    assert found
+    return int(found[1])
+
+
+def test_slow_clients_are_let_go_and_others_notice_nothing(endpoint: Callable[..., Endpoint]) -> None:
+    served = endpoint()
+    served.start()
+    whole = request(served.bodies[0].encode())
+    slow = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(100)]
+    begun = time.monotonic()
+    for number, client in enumerate(slow):
+        client.settimeout(20)
+        client.sendall(whole[: 40 if number % 2 else -1])
+    with Clients(served) as clients:
+        time.sleep(1)
+    assert set(clients.statuses) == {200}
+    assert max(clients.seconds) < 1
+    for client in slow:
+        assert client.recv(1000).startswith(b"HTTP/1.1 408 ")
+        client.close()
+    assert 9 < time.monotonic() - begun < 15

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic_core import to_json
 
@@ -199,7 +199,7 @@ def operations(service: Service) -> APIRouter:
             return {"status": "ready, but not to log"}
         return {"status": "ready"}
 
-    @router.get("/metrics", summary="Figures for Prometheus")
+    @router.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
     async def show_metrics() -> Response:
         return Response(service.metrics.exposed(), media_type=CONTENT_TYPE_LATEST)
 

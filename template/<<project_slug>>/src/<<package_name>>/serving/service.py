@@ -26,7 +26,7 @@ GROUP_ROWS = 1_000
 # No request waits longer for others to join its group.
 GATHER_SECONDS = 0.002
 # With so many calls or rows waiting, the next would wait too long: better it is refused, and asked elsewhere or later.
-MOST_WAITING_CALLS = 100
+MOST_WAITING_CALLS = 64
 MOST_WAITING_ROWS = 4 * GROUP_ROWS
 # How long latencies wait for a request that takes them along into the log.
 IDLE_SECONDS = 1.0
