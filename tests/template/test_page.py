@@ -12,7 +12,9 @@ import subprocess
 import time
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
@@ -20,7 +22,7 @@ import pytest
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
 from axe_playwright_python.sync_playwright import Axe  # noqa: E402
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect  # noqa: E402
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Locator, Page, Route, expect  # noqa: E402
 
 DESKTOP = {"width": 1100, "height": 900}
 PHONE = {"width": 375, "height": 812}
@@ -30,16 +32,21 @@ REASONED = 4  # an example that has reasons on both sides
 
 @pytest.fixture(scope="module")
 def address(finished_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(finished_project, tmp_path_factory.mktemp("served")) as address:
+        yield address
+
+
+@contextmanager
+def serving(finished_project: Path, folder: Path, **settings: str) -> Iterator[str]:
     """The project's own command, serving its champion on a free port."""
     slug = tomllib.loads((finished_project / "pyproject.toml").read_text())["project"]["name"]
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("served")
     with (folder / "output.txt").open("w") as output:
         server = subprocess.Popen(
             [finished_project / ".venv" / "bin" / slug, "serve", "--port", str(port)],
             cwd=finished_project,
-            env={**os.environ, "PREDICTION_LOG": str(folder / "predictions.sqlite")},
+            env={**os.environ, "PREDICTION_LOG": str(folder / "predictions.sqlite"), **settings},
             stdout=output,
             stderr=output,
         )
@@ -308,3 +315,53 @@ def test_the_page_fits_its_window_names_every_field_and_asks_no_other_host(
     assert controls.evaluate_all("all => all.filter(one => !one.labels[0]?.textContent.trim())") == []
     assert visit.hosts == {address.removeprefix("http://")}
     assert visit.errors == []
+
+
+def test_where_a_key_is_needed_the_page_asks_for_it_once(
+    browser: Browser, finished_project: Path, tmp_path: Path
+) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    answers = ["wrong", "correct horse"]
+
+    def answer(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.accept(answers.pop(0))
+
+    page.on("dialog", answer)
+    with serving(finished_project, tmp_path, API_KEY="correct horse") as address:
+        page.goto(address)
+        page.get_by_role("button", name="Ask the model").click()
+        expect(page.locator("#request")).to_have_text(re.compile("^[0-9a-f]{12}$"))
+        page.reload()
+        page.get_by_role("button", name="Ask the model").click()
+        expect(page.locator("#request")).to_have_text(re.compile("^[0-9a-f]{12}$"))
+        assert asked == ["This endpoint asks for its key."] * 2
+
+        page.evaluate("sessionStorage.clear()")
+        page.remove_listener("dialog", answer)
+        page.on("dialog", lambda dialog: dialog.dismiss())
+        page.reload()
+        expect(page.locator("#lead")).to_have_text(re.compile("^Send the endpoint's key"))
+    page.close()
+
+
+def test_the_documentation_can_be_tried_and_asks_no_other_host(browser: Browser, address: str) -> None:
+    page = browser.new_page()
+    errors: list[str] = []
+    hosts: set[str] = set()
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+    page.goto(f"{address}/docs")
+
+    route = page.locator("#operations-predictions-predict_predict_post")
+    route.locator(".opblock-summary").click()
+    route.get_by_role("button", name="Try it out").click()
+    route.get_by_role("button", name="Execute").click()
+    expect(route.locator(".live-responses-table tbody .response-col_status")).to_contain_text("200")
+    expect(route.locator(".live-responses-table .highlight-code").first).to_contain_text("probability")
+
+    assert hosts - {""} == {address.removeprefix("http://")}
+    assert errors == []
+    page.close()
