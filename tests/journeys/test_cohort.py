@@ -22,7 +22,11 @@ from tests.conftest import REPOSITORY, Ran, commit_all, git_in, run, write
 
 pytestmark = pytest.mark.suite
 
-DOMAINS = sorted(path.parent.name for path in (REPOSITORY / "template/domains").glob("*/facts.yml"))
+# The first release had flights alone, so the first learner has them.
+DOMAINS = sorted(
+    (path.parent.name for path in (REPOSITORY / "template/domains").glob("*/facts.yml")),
+    key=lambda name: (name != "flight_delay", name),
+)
 LEARNERS = {
     "ada": {"tracking": "mlflow"},
     "grace": {"tracking": "files", "container": "no"},

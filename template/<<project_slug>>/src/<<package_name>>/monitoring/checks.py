@@ -22,7 +22,7 @@ SAMPLE = 500
 MAX_GAP = 1e-4
 MAX_SKEWED = 0.001
 # Shares of rows by which a window may exceed the stretches of training.
-MORE_COPIES, MORE_AT_ONCE = 0.05, 0.2
+MORE_COPIES, MORE_AT_ONCE = 0.03, 0.2
 
 
 def check(window: Served, predictor: Predictor, usual: Mapping[str, float]) -> dict[str, str]:
