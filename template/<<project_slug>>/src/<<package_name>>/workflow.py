@@ -4,7 +4,7 @@ compose.yaml and .github/workflows call it on a schedule. What a round does depe
 
 - a challenger is tried: promote it, drop it, or wait, as monitoring/canary.py says
 - an alarm that newer data may end: data, train, evaluate, gate; what passes is tried as the challenger
-- any other alarm: a person
+- any other alarm: a person is needed, whatever else was done
 
 Each round leaves a record, and reports/workflow.html shows them all.
 """
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from .monitoring.served import Log
     from .paths import Paths
 
-# Headings of the runbook where retraining is what to do, once no input is broken.
+# Headings of the runbook where retraining may be what to do. It learns from the raw tables, which have a contract of
+# their own, and not from what was served: a broken input there cannot spoil it.
 RETRAINING_HELPS = {"The cost rises", "The model is old"}
 SHOWN_ROUNDS = 200
 
@@ -104,12 +105,12 @@ def go_through(this: Round, paths: Paths, log: Log | None) -> None:
         alarms = [alert for alert in monitor(paths, log) if alert.level == "alarm"]
         found.append("; ".join(alert.what for alert in alarms) or "no alarm")
     others = [alert.what for alert in alarms if alert.runbook not in RETRAINING_HELPS]
+    if not was_tried:
+        this.end("nothing to do")
+        if len(others) < len(alarms):
+            retrain(this, paths)
     if others:
-        this.end(f"a person is needed: {'; '.join(others)}", needs_person=True)
-    elif alarms and not was_tried:
-        retrain(this, paths)
-    elif not was_tried:
-        this.end("no alarm")
+        this.end(f"{this.outcome}; a person is needed: {'; '.join(others)}", needs_person=True)
 
 
 def decide(paths: Paths, log: Log | None) -> str:
