@@ -265,6 +265,7 @@ FORMATS = ["csv", "csv.gz", "zip", "parquet", "jsonl", "json", "sqlite", "xlsx"]
 def as_format(folder: Path, kind: str, names: list[str], rows: list[list[Any]]) -> str:
     """The same table in another format, with its types where the format has some."""
     path = folder / f"same.{kind}"
+    path.unlink(missing_ok=True)
     plain = folder / "plain.csv"
     with plain.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([names, *rows])

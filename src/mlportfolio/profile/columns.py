@@ -15,6 +15,7 @@ SAMPLE = 20_000  # rows that a column's meaning is told from, if it has many val
 CELLS = 1_500_000  # cells that are looked at so
 EXACT = 200_000  # rows up to which quantiles and counts of different values are exact
 SHOWN = 50  # categories that are listed
+TEXT = {"", "VARCHAR"}
 _BINS = 24
 _DRAWN = 300  # columns that get a histogram
 _FEW = 1000  # different values that are all looked at
@@ -158,7 +159,8 @@ def measure(table: Table) -> list[Column]:
         )
     ]
     for column in columns:
-        column.sql = _value(column, f"trim(CAST({_quoted(column.name)} AS VARCHAR))")
+        name = _quoted(column.name)
+        column.sql = _value(column, f"trim({name if column.stored in TEXT else f'CAST({name} AS VARCHAR)'})")
     _type(table, columns)
     _count(table, columns, cells)
     for batch in batches(columns):

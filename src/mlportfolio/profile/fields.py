@@ -8,6 +8,7 @@ from itertools import combinations
 
 from mlportfolio.profile.columns import Column
 from mlportfolio.profile.findings import SHOWN, Finding, Look, rows_of, share_of
+from mlportfolio.profile.kinds import ENTITY_WORDS
 from mlportfolio.profile.names import words
 
 _PERSONAL = {
@@ -19,6 +20,12 @@ _PERSONAL = {
     "official number": set(words("ssn dni nie nif passport pasaporte curp rfc cpf iban license")),
     "IP address": {"ip"},
 }
+_OF_PERSONS = set(
+    words(
+        "age edad sex sexo gender genero birth dob nacimiento email correo phone telefono surname "
+        "apellido ssn dni"
+    )
+)
 BIRTH = _PERSONAL["date of birth"]
 _SENSITIVE = {
     *("sex", "gender", "sexo", "genero", "race", "raza", "ethnicity", "ethnic", "religion", "nationality"),
@@ -250,7 +257,7 @@ def personal(look: Look) -> Iterator[Finding]:
             what = column.form
         else:
             for kind, marks in _PERSONAL.items():
-                if name & marks or joined in marks or (kind == "name" and _is_name(column, joined)):
+                if name & marks or joined in marks or (kind == "name" and _is_name(look, column, joined)):
                     what = kind
                     break
         digits = column.kind in {"number", "id", "category", "boolean"} and column.form not in {
@@ -290,27 +297,13 @@ def personal(look: Look) -> Iterator[Finding]:
             )
 
 
-def _is_name(column: Column, joined: str) -> bool:
+def _is_name(look: Look, column: Column, joined: str) -> bool:
     """Whether a column called name, or of some person, holds names of persons."""
-    if column.kind not in {"id", "text", "category"} or joined not in {
-        "name",
-        "nombre",
-        "customername",
-        "nombrecompleto",
-        "contactname",
-        "patientname",
-        "studentname",
-        "employeename",
-    }:
+    if column.kind not in {"id", "text", "category"}:
         return False
-    if joined not in {"name", "nombre"}:
-        return True
-    values = [value for value, _ in column.categories] or []
-    people = sum(
-        bool(re.fullmatch(r"[^\W\d_]+(, | |-|'|\.)?( ?[^\W\d_]+[.']?[ ,]*){1,5}.*", value))
-        for value in values
-    )
-    return column.kind != "category" and people > 0.8 * len(values) and (not values or len(values) > 5)
+    if joined in {"name", "nombre"}:  # of a person, or of anything else
+        return any(each.words & _OF_PERSONS for each in look.columns)
+    return joined.endswith(("name", "nombre")) and bool(column.words & ENTITY_WORDS)
 
 
 def ranges(look: Look) -> Iterator[Finding]:

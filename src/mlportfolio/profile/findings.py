@@ -55,6 +55,7 @@ class Look:
     task: Task | None
     time: dict[str, Any] | None = None
     group: dict[str, Any] | None = None
+    series: Column | None = None
 
     def run(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query."""

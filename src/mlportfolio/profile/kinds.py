@@ -391,7 +391,7 @@ def _as_boolean(_cells: Cells, proper: Counter[str], _context: Context) -> Readi
     if small in BOOLEANS:
         shown = " or ".join(sorted(proper, key=str.lower)[:2])
         form = "0 or 1" if "0" in small or "0.0" in small else "two words"
-        sql = "CAST(CAST(try_cast({v} AS DOUBLE) AS INTEGER) AS VARCHAR)" if "0.0" in small else "{v}"
+        sql = "CAST(try_cast(try_cast({v} AS DOUBLE) AS INTEGER) AS VARCHAR)" if "0.0" in small else "{v}"
         return Reading("boolean", form, f"only {shown}", sql if len(proper) == len(small) else "lower({v})")
     return None
 
@@ -411,7 +411,8 @@ def _as_time(cells: Cells, proper: Counter[str], context: Context) -> Reading | 
         )
         return Reading("number", "clock", "times of day", sql, unit="min after midnight", integer=True)
     if all(_QUARTER.fullmatch(value) for value in proper) and len(proper) > 1:
-        sql = "make_timestamp(try_cast({v}[:4] AS INTEGER), 3 * try_cast({v}[-1] AS INTEGER) - 2, 1, 0, 0, 0)"
+        month = "(3 * try_cast({v}[-1] AS INTEGER) - 2)"
+        sql = f"try_cast({{v}}[:4] || '-' || {month} || '-01' AS TIMESTAMP)"
         return Reading("time", "quarter", "a year and a quarter", sql)
     whole = [value.removesuffix(".0") for value in proper]
     if len(proper) > 2 and all(_COMPACT.fullmatch(value) for value in whole):
@@ -420,7 +421,8 @@ def _as_time(cells: Cells, proper: Counter[str], context: Context) -> Reading | 
     if cells.words & TIME_WORDS and all(re.fullmatch(r"\d{9,13}(\.\d+)?", value) for value in proper):
         for scale, unit in ((1, "seconds"), (1000, "milliseconds")):
             if all(_SECONDS[0] <= float(value) / scale <= _SECONDS[1] for value in proper):
-                sql = f"make_timestamp(CAST(1e6 / {scale} * try_cast({{v}} AS DOUBLE) AS BIGINT))"
+                number = f"try_cast({{v}} AS DOUBLE) / {scale}"
+                sql = f"CASE WHEN {number} < 1e11 THEN make_timestamp(CAST(1e6 * {number} AS BIGINT)) END"
                 return Reading("time", "timestamp", f"{unit} since 1970, by its size and its name", sql)
     return None
 
@@ -442,8 +444,10 @@ def _day_first(proper: Counter[str], context: Context) -> tuple[bool, bool]:
 
 def _time(cells: Cells, formats: Counter[str], *, day_first: bool, sure: bool) -> Reading:
     listed = [each for each, _ in formats.most_common()]
-    quoted = ", ".join("'" + each.replace("'", "''") + "'" for each in listed)
-    sql = f"CAST(try_strptime({{v}}, [{quoted}]) AS TIMESTAMP)"
+    quoted = ", ".join(f"'{each}'" for each in listed)
+    sql = f"try_strptime({{v}}, {quoted if len(listed) == 1 else f'[{quoted}]'})"
+    if any("%z" in each for each in listed):
+        sql = f"CAST({sql} AS TIMESTAMP)"
     reading = Reading(
         "time", "timestamp" if any("%H" in each or "%I" in each for each in listed) else "date", sql=sql
     )
@@ -542,9 +546,10 @@ def _expression(spelling: set[str], context: Context, *, dressed: bool) -> tuple
         decimal = "," if context.decimal_comma else "."
     else:
         decimal = "." if not context.decimal_comma or "?," not in spelling else ","
-    simple = spelling <= {".", "?."} and not dressed
-    if simple:
+    if spelling <= {".", "?."} and decimal == "." and not dressed:
         return PLAIN, decimal
+    if spelling <= {".", ",", "?,"} and decimal == "," and not dressed:
+        return "try_cast(replace({v}, ',', '.') AS DOUBLE)", decimal
     kept = "[^0-9eE.,+-]"
     text = (
         f"regexp_replace(replace({{v}}, '\u2212', '-'), '{kept}', '', 'g')"
@@ -579,14 +584,14 @@ def _converter(decimal: str) -> Callable[[str, str], float | None]:
     return convert
 
 
-def _meaning(cells: Cells, numbers: Counter[float], reading: Reading) -> Reading:  # noqa: C901
+def _meaning(cells: Cells, numbers: Counter[float], reading: Reading) -> Reading:
     """What a number stands for: an amount, a code, a year, an id, yes or no."""
     name = cells.words
     distinct = len(numbers)
     low, high = min(numbers, default=0.0), max(numbers, default=0.0)
     if distinct == 2 and set(numbers) == {0.0, 1.0}:
         reading.kind, reading.form, reading.why = "boolean", "0 or 1", "only 0 and 1"
-        reading.sql = f"CAST(CAST({reading.sql} AS INTEGER) AS VARCHAR)"
+        reading.sql = f"CAST(try_cast({reading.sql} AS INTEGER) AS VARCHAR)"
         return reading
     if (
         not reading.integer
@@ -602,25 +607,34 @@ def _meaning(cells: Cells, numbers: Counter[float], reading: Reading) -> Reading
             return reading
         if why := _is_key(cells, numbers, low, high):
             reading.kind, reading.form, reading.why = "id", "number", why
-            reading.sql = f"CAST(CAST({reading.sql} AS BIGINT) AS VARCHAR)"
+            reading.sql = f"CAST(try_cast({reading.sql} AS BIGINT) AS VARCHAR)"
             return reading
         if why := _is_code(cells, numbers):
             reading.kind, reading.form, reading.why = "category", "coded", why
-            reading.sql = f"CAST(CAST({reading.sql} AS BIGINT) AS VARCHAR)"
+            reading.sql = f"CAST(try_cast({reading.sql} AS BIGINT) AS VARCHAR)"
             return reading
+    _amount(cells, reading, distinct)
+    return reading
+
+
+def _amount(cells: Cells, reading: Reading, distinct: int) -> None:
+    """What kind of amount a number is."""
     if reading.unit == "%":
         reading.form, reading.why = "percent", "numbers with %"
     elif reading.unit and _is_currency(reading.unit):
         reading.form, reading.why = "money", f"amounts in {reading.unit}"
+    elif not reading.unit and (unit := re.search(r"[(\[]\s*([^()\[\]\d]{1,12}?)\s*[)\]]\s*$", cells.name)):
+        reading.unit = unit[1]
+        reading.form = "money" if _is_currency(unit[1]) else "measure"
+        reading.why = f"numbers, and the name says {unit[1]}"
     elif reading.unit:
         reading.form, reading.why = "measure", f"numbers with the unit {reading.unit}"
-    elif name & MONEY_WORDS and not name & ID_WORDS:
+    elif cells.words & MONEY_WORDS and not cells.words & ID_WORDS:
         reading.form, reading.why = "money", "numbers, and the name says money"
     else:
         reading.why = "whole numbers" if reading.integer else "numbers"
         if reading.integer and 2 < distinct <= 10 and cells.filled > 10 * distinct:
             reading.why += f"; only {distinct} values: if they are codes, say so"
-    return reading
 
 
 def _is_year(name: set[str], low: float, high: float, cells: Cells) -> bool:

@@ -23,7 +23,7 @@ _LATER = {  # words in a name, by what they say
     "a final state": "final",
     "an end": "closed closing close cierre end ended fin",
     "a resolution": "resolution resolved",
-    "a discharge": "discharge discharged alta",
+    "a discharge": "discharge discharged",
     "a cancellation": "cancelled canceled cancellation cancelacion",
     "a leaving": "baja churned",
     "a refund": "refund refunded",

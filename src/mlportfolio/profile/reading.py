@@ -375,7 +375,7 @@ def _tally(stream: BinaryIO, path: Path) -> tuple[int, int, bool, int, int]:
                 text = data.decode("utf-8", "replace")
             wrong = text.count("\ufffd") - data.count("\ufffd".encode())
             bad += wrong
-            good += sum(character > "\x7f" for character in text) - wrong
+            good += len(text) - len(text.encode("ascii", "ignore")) - wrong
             if wrong:
                 marked |= any(0x80 <= byte < 0xA0 for byte in data)
                 high += sum(byte > 0x7F for byte in data)

@@ -118,15 +118,17 @@ def groups(look: Look) -> Iterator[Finding]:
     rows = look.table.rows
     best: tuple[float, Finding, dict[str, Any]] | None = None
     for column in look.fields:
-        if column.kind not in {"id", "category"} or column.unique or column.distinct < 3:
+        if column.kind not in {"id", "category"} or column.unique or column.distinct < 2:
             continue
         named = bool(column.words & (ID_WORDS | ENTITY_WORDS)) or column.kind == "id"
-        repeats = column.filled / column.distinct
-        if repeats < 1.05 or (not named and (column.distinct < 20 or column.filled < 0.9 * rows)):
+        panel = _is_panel(look, column)
+        if panel and not named and column.distinct < 20:
+            yield _series(look, column)
             continue
-        if not named and column.distinct < rows / 1000:
+        whole = column.distinct >= max(20, rows / 1000) and column.filled >= 0.9 * rows
+        if column.filled < 1.05 * column.distinct or column.distinct < 3 or not (named or panel or whole):
             continue
-        found = _group(look, column, named=named)
+        found = _group(look, column, named=named, panel=panel)
         if found and (best is None or found[0] > best[0]):
             best = found
     if best:
@@ -134,8 +136,24 @@ def groups(look: Look) -> Iterator[Finding]:
         yield best[1]
 
 
-def _group(look: Look, column: Column, *, named: bool) -> tuple[float, Finding, dict[str, Any]] | None:
-    step = max(1, look.table.rows // 1_000_000)
+def _series(look: Look, column: Column) -> Finding:
+    """Few things that are seen again and again: not one of them must be left out of training."""
+    by = look.time["by"] if look.time else ""
+    look.series = column
+    return Finding(
+        "series",
+        "note",
+        [column.name],
+        f"Each of {column.distinct} values of {column.name} has one row for a value of {by}.",
+        f"Take them as {column.distinct} series; what lies before is that of the same {column.name}.",
+        {"series": column.distinct},
+    )
+
+
+def _group(
+    look: Look, column: Column, *, named: bool, panel: bool
+) -> tuple[float, Finding, dict[str, Any]] | None:
+    step = max(1, look.table.rows // 200_000)
     others = [
         each
         for each in look.fields
@@ -163,7 +181,6 @@ def _group(look: Look, column: Column, *, named: bool) -> tuple[float, Finding, 
         if share is not None and share > 0.98 and each.distinct > 1
     ]
     static = [name for name in static if not _coarse(look, name)]
-    panel = _is_panel(look, column, where)
     if not (named or panel) and len(static) < max(2, 0.25 * len(others)):
         return None
     agreement, lift = _agreement(look, column, where)
@@ -181,14 +198,17 @@ def _group(look: Look, column: Column, *, named: bool) -> tuple[float, Finding, 
         parts.append(agreement)
     message = f"{column.name} repeats: {'; '.join(parts)}."
     why = f"{column.name} repeats across rows ({column.filled:,} rows of {column.distinct:,})"
+    advice = f"Keep rows with the same {column.name} on one side of the split; leave it out of the features."
+    if look.time:
+        advice = f"Report the score also on a {column.name} that training has not seen."
     finding = Finding(
         "group",
         "warning",
         [column.name],
         message,
-        f"Keep rows with the same {column.name} on one side of the split, and leave it out of the features.",
+        advice,
         {"groups": column.distinct, "rows": column.filled, "most": most, "fixed": static, "lift": lift},
-        {"split": {"kind": "group", "by": column.name}}
+        ({} if look.time else {"split": {"kind": "group", "by": column.name}})
         | ({"exclude": [column.name]} if column.kind == "id" else {}),
     )
     score = (
@@ -203,16 +223,16 @@ def _group(look: Look, column: Column, *, named: bool) -> tuple[float, Finding, 
     return score, finding, {"by": column.name, "why": why}
 
 
-def _is_panel(look: Look, column: Column, where: str) -> bool:
+def _is_panel(look: Look, column: Column) -> bool:
     """Whether the same things are seen at several times: one row for each thing and time."""
-    if not look.time:
+    if not look.time or column.filled < 1.5 * column.distinct:
         return False
     time = next(each for each in look.columns if each.name == look.time["by"])
     [(rows, pairs, times)] = look.run(
         f"SELECT count(*), count(DISTINCT hash({column.key}, {time.key})), count(DISTINCT {time.key}) "
-        f"FROM typed {where} AND {time.key} IS NOT NULL"
+        f"FROM typed WHERE {column.key} IS NOT NULL AND {time.key} IS NOT NULL"
     )
-    return bool(pairs >= 0.995 * rows and times <= rows / 3 and column.distinct <= rows / 3)
+    return bool(pairs >= 0.995 * rows and times <= rows / 1.5 and column.distinct <= rows / 3)
 
 
 def _coarse(look: Look, name: str) -> bool:

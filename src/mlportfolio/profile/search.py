@@ -19,6 +19,13 @@ from mlportfolio.profile.leaks import leaks, sums
 from mlportfolio.profile.rows import groups, time_order, weights
 from mlportfolio.profile.sample import target
 
+_GRAVE = [
+    ("leak", "leak by missing values", "leak by arithmetic", "missing with the target", "known later"),
+    ("duplicates", "near-duplicates", "repeated text", "group", "time order", "series"),
+    ("target missing", "rare class", "small sample", "more columns than the rows bear", "weight"),
+    ("personal data", "missing code", "zero for missing", "impossible"),
+]
+
 
 def search(look: Look) -> list[Finding]:
     """Search a table for everything that is known to go wrong."""
@@ -29,8 +36,15 @@ def search(look: Look) -> list[Finding]:
     if look.task:
         found += [*leaks(look), *target(look), *sums(look)]
     found = list(_merged(found))
-    order = {"warning": 0, "note": 1}
-    return sorted(found, key=lambda each: order[each.level])
+    return sorted(found, key=lambda each: (each.level != "warning", *_gravity(each.code)))
+
+
+def _gravity(code: str) -> tuple[int, int]:
+    """What comes first: what makes a score a lie, then what makes it weak, then what is merely untidy."""
+    for place, codes in enumerate(_GRAVE):
+        if code in codes:
+            return place, codes.index(code)
+    return len(_GRAVE), 0
 
 
 def _merged(found: Iterable[Finding]) -> Iterator[Finding]:

@@ -21,7 +21,9 @@ def forecast(look: Look) -> str:
     if not look.time or not look.task or look.task.kind != "regression":
         return ""
     column = next(each for each in look.columns if each.name == look.time["by"])
-    group = next((each for each in look.columns if look.group and each.name == look.group["by"]), None)
+    group = look.series or next(
+        (each for each in look.columns if look.group and each.name == look.group["by"]), None
+    )
     key = f"epoch({column.key})" if column.kind == "time" else f"{column.key} * 31556952"
     [(steps, usual, share, ties)] = look.run(
         f"""WITH t AS (SELECT {key} AS x, {group.key if group else 0} AS g FROM typed

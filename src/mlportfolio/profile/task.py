@@ -325,8 +325,9 @@ def propose_split(task: Task, time: dict[str, Any] | None, group: dict[str, Any]
         if task.classifies:
             folds = max(2, min(5, task.rarest[1]))
         task.split["folds"] = folds
+        how = {"time": " of later and later rows", "group": " of whole groups"}.get(task.split["kind"], "")
         task.split["why"] += (
-            f"; with {task.rows:,} rows one test part is a lottery: cross-validate, {folds} folds"
+            f"; {task.rows:,} rows are few for one test part: cross-validate, {folds} folds{how}"
         )
 
 
