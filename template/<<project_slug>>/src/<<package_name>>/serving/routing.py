@@ -49,7 +49,7 @@ def is_json(content_type: str) -> bool:
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
-async def whole_body(request: Request) -> bytearray:
+async def whole_body(request: Request) -> bytes:
     """Return a request's body; raise HTTPException if it is too large, or does not come to its end."""
     body = bytearray()
     try:
@@ -59,10 +59,10 @@ async def whole_body(request: Request) -> bytearray:
                 raise HTTPException(413, f"The body is larger than {BODY_BYTES:,} bytes.")
     except ClientDisconnect:
         raise HTTPException(408, "The body did not arrive.") from None
-    return body
+    return bytes(body)
 
 
-def refuse_repeated_fields(content: bytearray, body: BaseModel) -> None:
+def refuse_repeated_fields(content: bytes, body: BaseModel) -> None:
     """Raise RequestValidationError if a field is given twice, where most parsers would silently take the last."""
     # Each name is followed by a colon. If there are no more than there are fields, it need not be parsed once more.
     if content.count(b":") > fields_set(body):
