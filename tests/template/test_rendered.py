@@ -287,8 +287,10 @@ def test_workflows_are_valid(name: str, render: Render) -> None:
 @pytest.mark.parametrize("container", [True, False])
 def test_what_is_used_is_kept_up_to_date(*, container: bool, render: Render) -> None:
     config = render(container=container) / ".github" / "dependabot.yml"
-    command = [BIN / "check-jsonschema", "--builtin-schema", "vendor.dependabot", config]
-    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    schema = ("--builtin-schema", "vendor.dependabot")
+    checked = subprocess.run(
+        [BIN / "check-jsonschema", *schema, config], capture_output=True, text=True, check=False
+    )
     assert checked.returncode == 0, checked.stdout
     watched = [each["package-ecosystem"] for each in yaml.safe_load(config.read_text())["updates"]]
     assert watched == ["uv", "github-actions", *(["docker"] if container else [])]
