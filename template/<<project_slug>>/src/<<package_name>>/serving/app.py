@@ -97,18 +97,21 @@ def predictions(service: Service) -> APIRouter:
     samples = documented(service.models.champion.examples)
     several: Any = {"Together": {"value": {"rows": [sample["value"] for sample in samples.values()]}}}
 
+    def caller(request: Request) -> str:
+        return request.headers.get(CALLER, "") if service.models.challenger else ""
+
     @router.post("/predict", summary=f"Predict one {problem.SUBJECT}", response_model=Prediction)
     async def predict(
         asked: Annotated[PredictionRequest, Body(openapi_examples=samples)], request: Request
     ) -> Response:
-        (entry,) = await service.predict([asked], request.scope["begun"], request.headers.get(CALLER, ""))
+        (entry,) = await service.predict([asked], request.scope["begun"], caller(request))
         return Response(to_json(in_words(entry)), media_type="application/json")
 
     @router.post("/predict/batch", summary=f"Predict up to 1,000 {problem.SUBJECTS}", response_model=BatchPrediction)
     async def predict_batch(
         batch: Annotated[BatchRequest, Body(openapi_examples=several)], request: Request
     ) -> Response:
-        entries = await service.predict(batch.rows, request.scope["begun"], request.headers.get(CALLER, ""))
+        entries = await service.predict(batch.rows, request.scope["begun"], caller(request))
         return Response(to_json({"predictions": [*map(in_words, entries)]}), media_type="application/json")
 
     @router.post(

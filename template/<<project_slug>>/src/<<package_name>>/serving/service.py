@@ -9,7 +9,6 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import islice
 from time import perf_counter, time_ns
 from typing import Any
@@ -52,12 +51,6 @@ class Service:
         self.log = log
         self.metrics = metrics
         self.serve_unlogged = serve_unlogged
-        # To find a counter by its labels takes longer than to count.
-        self._counter = cache(
-            lambda positive, version: metrics.predictions.labels(
-                problem.POSITIVE if positive else problem.NEGATIVE, version
-            )
-        )
         self._waiting: list[Call] = []
         self._waiting_rows = 0
         self._task: asyncio.Task[None] | None = None
@@ -73,8 +66,6 @@ class Service:
         """
         call = Call(asyncio.get_running_loop().create_future(), begun, requests, caller)
         await self._submit(call)
-        for given, count in Counter((entry.positive, entry.model_version) for entry in call.entries).items():
-            self._counter(*given).inc(count)
         return call.entries
 
     async def tell(self, request_id: str, truth: bool) -> None:
@@ -149,8 +140,9 @@ class Service:
             standing = await self.log.write(group)
         except LogError as error:
             for call in calls:
-                unlogged = len(call.entries) if self.serve_unlogged else 0
-                self.metrics.unlogged.inc(unlogged)
+                unlogged = call.entries if self.serve_unlogged else ()
+                self.metrics.unlogged.inc(len(unlogged))
+                self._count(unlogged)
                 settle(call, {} if unlogged else error)
         except Exception as error:  # whatever it is, those who wait must hear of it
             for call in calls:
@@ -158,9 +150,16 @@ class Service:
         else:
             written = perf_counter()
             del self._latencies[: len(group.latencies)]
+            self._count(group.entries)
             for call in calls:
                 settle(call, standing)
                 self._latencies += [(entry.request_id, (written - call.begun) * 1000) for entry in call.entries]
+
+    def _count(self, given: Sequence[Entry]) -> None:
+        """Count predictions that are given."""
+        for (positive, version), rows in Counter((entry.positive, entry.model_version) for entry in given).items():
+            predicted = problem.POSITIVE if positive else problem.NEGATIVE
+            self.metrics.predictions.labels(predicted, version).inc(rows)
 
     def _predict(self, calls: Sequence[Call]) -> None:
         """Run the models once for all rows, and give each call its entries."""
