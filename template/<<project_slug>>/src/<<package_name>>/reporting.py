@@ -73,13 +73,15 @@ class Report:
         self.parts.append({"kind": "finding", "what": what, "facts": dict(facts), "level": level, "link": link})
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str = "") -> None:
-        """Add a table; numbers and percentages are aligned right, and only long cells may break."""
+        """Add a table; a column of numbers and percentages is aligned right, and only long cells may break."""
+        texts = [[shown(cell) for cell in row] for row in rows]
+        numbers = [all(NUMBER.fullmatch(text) for text in column) for column in zip(*texts, strict=True)]
         cells = [
             [
-                {"text": text, "number": bool(NUMBER.fullmatch(text)), "short": len(text) <= 24}
-                for text in map(shown, row)
+                {"text": text, "number": number, "short": len(text) <= 24}
+                for text, number in zip(row, numbers, strict=True)
             ]
-            for row in rows
+            for row in texts
         ]
         self.parts.append({"kind": "table", "columns": list(columns), "rows": cells, "caption": caption})
 
