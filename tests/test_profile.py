@@ -3,13 +3,19 @@
 import csv
 import gzip
 import json
+import os
 import random
 import re
+import socket
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +198,21 @@ def test_quoted_newlines_and_delimiters(write: Write) -> None:
     assert made.rows == 50
     assert len(made.columns) == 3
     assert column(made, "remark").kind == "text"
+
+
+def test_years_as_names(write: Write) -> None:
+    rows = [[f"C{n}", *(n * k % 97 for k in range(3, 9))] for n in range(40)]
+    made = look(write(["country", *range(2001, 2007)], rows), "2006")
+    assert (made.rows, [each.safe for each in made.columns][1]) == (40, "n_2001")
+
+
+def test_points_between_thousands(write: Write) -> None:
+    rows = [[f"{100 + n * 7}.{100 + n * 13 % 900} €", f"{n % 7},5"] for n in range(60)]
+    made = look(write(["Precio", "x"], rows, delimiter=";", encoding="cp1252"))
+    assert (column(made, "Precio").low, column(made, "Precio").form) == (100100, "money")
+    assert about(made, "thousands") == {"Precio"}
+    measured = look(write(["x", "y"], [[f"1.{100 + n}", n % 7] for n in range(60)]))
+    assert column(measured, "x").high == 1.159
 
 
 def test_what_stands_around_the_table(tmp_path: Path) -> None:
@@ -1082,7 +1103,69 @@ def test_the_command_refuses(write: Write, command: Command, tmp_path: Path) -> 
     assert "churned" in json.loads(as_json.out)["error"]
     assert command("profile", source, "--html", source).code == 2
     assert command("profile", source, "--html", tmp_path / "no" / "p.html").code == 2
-    assert "psycopg" in command("profile", "postgresql://ada:secret@nowhere/db", "--table", "t").err
+
+
+def test_postgresql_without_its_driver(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    refusal = command("profile", "postgresql://ada:secret@nowhere/db", "--table", "t")
+    assert refusal.code == 2
+    assert "install mlportfolio[postgres]" in refusal.err
+
+
+POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+
+
+KUNDEN = """
+CREATE TABLE kunden AS SELECT i AS id, CASE i % 3 WHEN 0 THEN 'Köln' WHEN 1 THEN 'a,"b"' END AS ort,
+i % 7 = 0 AS weg, i * 1.5 AS betrag, TIMESTAMPTZ '2021-01-01 00:00+02' + i * interval '1 hour' AS seit
+FROM generate_series(1, 300) i
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """The address of a PostgreSQL server of its own, with a table."""
+    psycopg = pytest.importorskip("psycopg")
+    if not POSTGRES:
+        pytest.skip("no PostgreSQL server is installed")
+    user = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
+    # Of short a name, as a socket's path must be.
+    with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp") as folder:
+        Path(folder).chmod(0o777)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        run = partial(subprocess.run, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+        data = f"{folder}/data"
+        run([*user, str(POSTGRES / "initdb"), "-D", data, "-U", "ada", "--auth=trust", "--no-sync"])
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        control = [*user, str(POSTGRES / "pg_ctl"), "-D", data, "-o", options, "-l", f"{folder}/log", "-w"]
+        run([*control, "start"])
+        try:
+            address = f"postgresql://ada:secret@127.0.0.1:{port}/postgres"
+            with psycopg.connect(address) as database:
+                database.execute(KUNDEN)
+            yield address
+        finally:
+            run([*control, "-m", "immediate", "stop"])
+
+
+def test_postgresql(server: str) -> None:
+    made = look(server, "weg", table="kunden")
+    assert "secret" not in json.dumps(made.record())
+    assert (made.rows, column(made, "ort").missing) == (300, 100)
+    assert {value for value, _ in column(made, "ort").categories} == {"Köln", 'a,"b"'}
+    assert {each.name: each.kind for each in made.columns} == {
+        "id": "id",
+        "ort": "category",
+        "weg": "boolean",
+        "betrag": "number",
+        "seit": "time",
+    }
+    assert column(made, "seit").low.startswith("2020-12-31 23:00")
+    assert look(server, query="SELECT ort FROM kunden WHERE weg;").rows == 42
+    assert "read-only transaction" in refused(server, query="DELETE FROM kunden RETURNING *")
+    assert "needs --table" in refused(server)
 
 
 def test_what_a_table_holds_does_not_steer(write: Write, command: Command, tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ def _information(columns: Iterable[Column]) -> float:
 
 def _bits(column: Column) -> float:
     """The entropy of a column; what is not listed is taken for even."""
+    if column.kind == "text":
+        return 64.0
     if not column.categories or not column.filled:
         return log2(max(column.distinct, 1))
     rest = column.filled - sum(count for _, count in column.categories)
@@ -79,14 +81,14 @@ def duplicates(look: Look) -> Iterator[Finding]:
 
 
 def repeated_texts(look: Look) -> Iterator[Finding]:
-    """Texts that are there more than once, but for case, digits and signs."""
+    """Texts that are there more than once, but for case and signs."""
     step = max(1, look.table.rows // 100_000)
     for column in look.fields:
         if column.kind != "text":
             continue
         [(same, kinds, raw)] = look.run(
             f"""SELECT count(v), count(DISTINCT v), count(DISTINCT raw) FROM (SELECT {column.key} AS raw,
-            regexp_replace(lower({column.key}), '[^\\p{{L}}]+', '', 'g') AS v
+            regexp_replace(lower({column.key}), '[^\\p{{L}}\\p{{N}}]+', '', 'g') AS v
             FROM typed WHERE length({column.key}) > 15) WHERE hash(v) % {step} = 0"""
         )
         if same - kinds <= max(5, 0.005 * same):
@@ -96,7 +98,7 @@ def repeated_texts(look: Look) -> Iterator[Finding]:
             "warning",
             [column.name],
             f"{column.name}: {share_of(same - kinds, same)} of its texts repeat another one, "
-            f"{raw - kinds:,} of them but for case, digits or signs.",
+            f"{raw - kinds:,} of them but for case or signs.",
             "Keep one of each, or keep copies on the same side of the split.",
             {"rows": (same - kinds) * step, "share": (same - kinds) / same},
         )

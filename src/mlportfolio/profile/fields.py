@@ -64,6 +64,7 @@ def written(look: Look) -> Iterator[Finding]:
             level = "warning" if code in {"day or month", "mixed units"} else "note"
             proposal = {
                 "day or month": "Say which, by a column in ISO form (2020-12-31).",
+                "thousands": "If they are decimal points, write another digit or none behind them.",
                 "mixed units": "Turn them into one unit before anything else.",
                 "mixed offsets": "Compare times in UTC; take hour and weekday from the local time.",
                 "lost offsets": "Say on which clock the others were read.",
@@ -468,7 +469,7 @@ def twins(look: Look) -> Iterator[Finding]:
         for one, other in combinations(group[:12], 2):
             if other.place in taken or (one.kind == "boolean" and other.kind == "number"):
                 continue
-            many = one.distinct > 0.8 * one.filled  # of so many values, only equal columns say the same
+            many = one.distinct > one.filled / 5  # of so many values, only equal columns say the same
             if many and (one.kind, one.low, one.high, one.mean) != (
                 other.kind,
                 other.low,
@@ -487,7 +488,7 @@ def twins(look: Look) -> Iterator[Finding]:
             [(distinct,)] = look.run(
                 f"SELECT count(DISTINCT {one.key}) FROM typed WHERE hash(rowid) % {step} = 0"
             )
-            repeated = distinct < 0.8 * both or equal == both
+            repeated = distinct < both / 5 or equal == both
             if both and both >= 0.5 * expected and pairs == distinct and repeated and distinct > 1:
                 taken.add(other.place)
                 how = "holds the same as" if equal == both else "says the same as"

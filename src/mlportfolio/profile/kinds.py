@@ -504,6 +504,11 @@ def _as_number(cells: Cells, proper: Counter[str], context: Context) -> Reading 
     ):
         return _coded(cells, "more digits than a number holds")
     spelling = {each[2] for each in fits.values()}
+    notes: dict[str, str] = {}
+    points = spelling <= {"?.", "."} and not any("." in each[0] for each in fits.values() if each[2] == ".")
+    if points and "?." in spelling and (context.decimal_comma or _is_currency(unit)):
+        spelling = {".,"}
+        notes["thousands"] = "Points are read as signs of thousands: all have three digits behind them."
     expression, decimal = _expression(
         spelling, context, dressed=any(each[0] != value for value, each in fits.items())
     )
@@ -512,7 +517,8 @@ def _as_number(cells: Cells, proper: Counter[str], context: Context) -> Reading 
     for value, each in fits.items():
         if (number := convert(each[0], value)) is not None:
             numbers[number] += proper[value]
-    reading = Reading("number", sql=expression, integer=all(number.is_integer() for number in numbers))
+    whole = all(number.is_integer() for number in numbers)
+    reading = Reading("number", sql=expression, integer=whole, notes=notes)
     if len([each for each in units if each]) > 1:
         shown = ", ".join(f"{each} in {units[each]:,}" for each in units if each)
         reading.notes["mixed units"] = f"The numbers have several units: {shown}."
@@ -530,7 +536,7 @@ def _as_number(cells: Cells, proper: Counter[str], context: Context) -> Reading 
 
 
 def _is_currency(unit: str) -> bool:
-    return unit in _CURRENCIES or bool(re.fullmatch(_CODES, unit))
+    return bool(unit) and (unit in _CURRENCIES or bool(re.fullmatch(_CODES, unit)))
 
 
 def _expression(spelling: set[str], context: Context, *, dressed: bool) -> tuple[str, str]:

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 Row = list[str]
 MEMORY = "400MB"
+# ASCII, and the signs of Windows' code: euro, quotes, dashes, degrees.
+_NO_LETTERS = bytes(
+    {*range(0x81), 0x82, 0x84, 0x85, 0x8B, *range(0x91, 0x98), 0x99, 0x9B, *range(0xA0, 0xC0)}
+)
 _HEAD = 1 << 18  # characters that the delimiter is told from
 _PEEK = 1000  # rows that the header is told from
 _DELIMITERS = ",;\t|"
@@ -378,13 +382,13 @@ def _tally(stream: BinaryIO, path: Path) -> tuple[int, int, bool, int, int]:
             good += len(text) - len(text.encode("ascii", "ignore")) - wrong
             if wrong:
                 marked |= any(0x80 <= byte < 0xA0 for byte in data)
-                high += sum(byte > 0x7F for byte in data)
+                high += len(data.translate(None, _NO_LETTERS))
                 letters += sum(65 <= byte & 0xDF <= 90 for byte in data if byte < 0x80)
     except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
         raise UserError(f"{path} breaks off: {error}.") from error
     if rest:
         bad += 1
-        high += sum(byte > 0x7F for byte in rest)
+        high += len(rest.translate(None, _NO_LETTERS))
     return good, bad, marked, high, letters
 
 
@@ -464,17 +468,21 @@ def _framed(rows: Iterator[Row], header: bool | None, notes: list[str]) -> _Fram
     return _Framed(names, itertools.chain(head, rows))
 
 
-def _has_header(rows: list[Row]) -> bool:
+def _has_header(rows: list[Row]) -> bool:  # noqa: C901
     """Whether the first row names the columns: it is unlike what stands below it."""
     first, below = rows[0], rows[1:]
     if not below:
         return not any(is_number(cell) for cell in first)
     filled = [cell for cell in first if cell]
     numbers = [cell for cell in filled if is_number(cell)]
+    if len(numbers) > 2 and all(map(_plain, numbers)):
+        steps = {float(b) - float(a) for a, b in itertools.pairwise(numbers)}
+        # 0, 1, 2, … are names, and so are years, these also beside words.
+        counted = float(numbers[0]) in _COUNTED and (len(numbers) == len(filled) or float(numbers[0]) > 1)
+        if steps == {1.0} and counted:
+            return True
     if numbers and len(numbers) == len(filled):
-        steps = {float(b) - float(a) for a, b in itertools.pairwise(numbers) if _plain(a) and _plain(b)}
-        # 0, 1, 2, … are names, and so are years.
-        return len(numbers) > 2 and steps == {1.0} and (_plain(numbers[0]) and float(numbers[0]) in _COUNTED)
+        return False
     votes = 0
     for place, cell in enumerate(first):
         column = [row[place] for row in below if place < len(row) and row[place]]

@@ -86,7 +86,7 @@ def _rare(task: Task) -> Iterator[Finding]:
             "rare class",
             "warning",
             [task.target.name],
-            f"{len(tiny)} of {len(task.classes)} classes have fewer than 10 rows: {listed}{cannot}.",
+            f"Classes with fewer than 10 rows, of {len(task.classes)}: {listed}{cannot}.",
             "Join them to a related class or to 'other', or leave them out and say so."
             if len(task.classes) > 2
             else "Collect more rows of it before anything is claimed.",

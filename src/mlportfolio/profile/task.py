@@ -194,7 +194,7 @@ def _number_kind(target: Column) -> tuple[str, str]:
     counts = [count for _, count in target.categories]
     steady = target.high - target.low + 1 == distinct and target.low in {0.0, 1.0}
     counted = target.words & (COUNT_WORDS - {"rank"})
-    named = bool(target.words & (CODE_WORDS | _CANDIDATES - {"quality", "price", "result"}))
+    named = bool(target.words & (CODE_WORDS | {"label", "etiqueta", "diagnosis"}))
     even = min(counts) > max(counts) / 5
     if named or (steady and even and not counted):
         reason = "by its name" if named else "numbered without a gap, all about as frequent"
