@@ -22,7 +22,7 @@ SAMPLE = 500
 MAX_GAP = 1e-4
 MAX_SKEWED = 0.001
 # Shares of rows by which a window may exceed the stretches of training.
-MORE_COPIES, MORE_AT_ONCE = 0.03, 0.2
+MORE_COPIES, MORE_AT_ONCE = 0.05, 0.2
 
 
 def check(window: Served, predictor: Predictor, usual: Mapping[str, float]) -> dict[str, str]:
@@ -48,9 +48,10 @@ def check(window: Served, predictor: Predictor, usual: Mapping[str, float]) -> d
 
 
 def repeats(copy: NDArray[Any], decided_at: NDArray[np.datetime64]) -> dict[str, float]:
-    """Return the share of rows that say again what another said, and the share that was decided at one moment."""
+    """Return the share of rows that say what another says, and the share that was decided at one moment."""
+    _, alike = np.unique(copy, return_counts=True)
     _, at_once = np.unique(decided_at, return_counts=True)
-    return {"copies": 1 - len(np.unique(copy)) / len(copy), "at_once": float(at_once.max()) / len(copy)}
+    return {"copies": float(alike[alike > 1].sum()) / len(copy), "at_once": float(at_once.max()) / len(copy)}
 
 
 def breaches(window: Served) -> dict[str, NDArray[np.bool_]]:
