@@ -86,7 +86,8 @@ def test_domains(command: Command) -> None:
 
 def test_domains_in_a_pipe_are_blocks(command: Command) -> None:
     lines = command("domains").out.splitlines()
-    assert lines[0] == "flight_delay"
+    # A blank line between two, and each indented below its name.
+    assert [line for line in lines if line[:1].strip()] == ["dengue_outbreak", "flight_delay"]
     assert "  rows     336,776" in lines
     assert any(line.startswith("  problem  Late departures from New York's three airports") for line in lines)
 
