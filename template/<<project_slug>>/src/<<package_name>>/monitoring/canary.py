@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..paths import Paths
     from .served import Log, Served
 
-# Fewer truths, or days, say more about chance than about the models.
+# Fewer truths, or days on which it answered, say more about chance than about the models.
 MIN_TRUTHS = 500
 MIN_DAYS = 7
 # What is not settled by then is not worth waiting for.
@@ -86,7 +86,7 @@ def faults(window: Served, manifest: Mapping[str, Any], challenger: Predictor) -
 
 def by_cost(ours: Served, theirs: Served) -> Verdict:
     """Compare what the challenger's decisions cost with what the champion's did on the same days."""
-    days = int((ours.decided_at[-1] - ours.decided_at[0]) / np.timedelta64(1, "D")) + 1
+    days = len(np.unique(ours.decided_at.astype("datetime64[D]")))
     ours, theirs = (part.part(np.flatnonzero(~np.isnan(part.truth))) for part in (ours, theirs))
     known = min(len(ours), len(theirs))
     if known < MIN_TRUTHS or days < MIN_DAYS:
@@ -107,9 +107,9 @@ def by_cost(ours: Served, theirs: Served) -> Verdict:
 
 def cost_difference(ours: Served, theirs: Served) -> Interval:
     """Return the mean cost of our decisions less that of theirs."""
-    first = min(ours.decided_at[0], theirs.decided_at[0]).astype("datetime64[D]")
-    days = [(part.decided_at.astype("datetime64[D]") - first).astype(np.int64) for part in (ours, theirs)]
-    return metrics.difference_interval(costs(ours), days[0], costs(theirs), days[1])
+    times = np.concatenate([ours.decided_at, theirs.decided_at])
+    _, days = np.unique(times.astype("datetime64[D]"), return_inverse=True)
+    return metrics.difference_interval(costs(ours), days[: len(ours)], costs(theirs), days[len(ours) :])
 
 
 def costs(part: Served) -> NDArray[np.float64]:
