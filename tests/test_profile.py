@@ -610,6 +610,7 @@ def test_the_expression_reads_the_source(write: Write) -> None:
         (["1.2.2021 3:04", "3.12.2021 17:00"], "2021-02-01 03:04", "2021-12-03 17:00", "day or month"),
         (["12/31/20 11:59 PM", "1/1/21 12:01 AM"], "2020-12-31 23:59", "2021-01-01 00:01", ""),
         (["2021Q1", "2021Q4"], "2021-01-01", "2021-10-01", ""),
+        (["8 de abril de 2021", "1 enero 2021", "31 dic. 2021"], "2021-01-01", "2021-12-31", ""),
         (["Mar-2021", "Dec-2021"], "2021-03-01", "2021-12-01", ""),
         (
             ["2021-03-01 10:00:00.123456", "2021-03-01 10:00:00"],
@@ -1055,6 +1056,11 @@ def test_whole_numbers_as_targets(write: Write) -> None:
         "y": "binary",
     }
     assert "not 23 classes" in task(look(source, "amount23")).why
+
+
+def test_a_target_with_few_rows(write: Write) -> None:
+    source = write(["a", "b"], [[n % 4, n * n % 11] for n in range(9)])
+    assert task(look(source, "b")).kind == "regression"
 
 
 def test_the_positive_label_is_asked_for(write: Write) -> None:

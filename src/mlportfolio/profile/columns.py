@@ -316,7 +316,7 @@ def _list(table: Table, column: Column) -> None:
     """List the categories of a column."""
     if column.kind == "time" or not column.filled or (column.distinct > _FEW and column.kind != "category"):
         return
-    if column.kind == "number" and column.distinct > 0.5 * column.filled:
+    if column.kind == "number" and column.distinct > max(SHOWN, 0.5 * column.filled):
         return
     column.categories = table.connection.execute(
         f"SELECT CAST({column.key} AS VARCHAR), count(*) FROM typed WHERE {column.key} IS NOT NULL "

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -316,7 +316,7 @@ def read(cells: Cells, context: Context) -> Reading:
         return Reading("empty", why="no cell holds a value")
     known = {value for value in values if value.lower() in _NEVER | _MAYBE}
     proper = Counter({value: count for value, count in values.items() if value not in known})
-    for attempt in (_as_stored, _as_boolean, _as_time, _as_number):
+    for attempt in (_as_stored, _as_boolean, _as_date, _as_moment, _as_number):
         if proper and (reading := attempt(cells, proper, context)):
             reading.missing = sorted(known) + reading.missing
             return reading
@@ -396,26 +396,44 @@ def _as_boolean(_cells: Cells, proper: Counter[str], _context: Context) -> Readi
     return None
 
 
-def _as_time(cells: Cells, proper: Counter[str], context: Context) -> Reading | None:
-    total = proper.total()
+def _as_date(cells: Cells, proper: Counter[str], context: Context) -> Reading | None:
     day_first, sure = _day_first(proper, context)
-    formats: Counter[str] = Counter()
+    formats = _formats(proper, day_first=day_first)
+    if formats.total() >= 0.95 * proper.total():
+        return _time(cells, formats, day_first=day_first, sure=sure)
+    if not any(_SPANISH.search(value.lower()) for value in proper):
+        return None
+    here: Counter[str] = Counter()
     for value, count in proper.items():
+        here[_english(value)] += count
+    formats = _formats(here, day_first=True)
+    if formats.total() < 0.95 * here.total():
+        return None
+    reading = _time(cells, formats, day_first=True, sure=True)
+    reading.sql = reading.sql.replace("{v}", _ENGLISH_SQL)
+    return reading
+
+
+def _formats(values: Mapping[str, int], *, day_first: bool) -> Counter[str]:
+    """The forms of date that occur, and how often."""
+    formats: Counter[str] = Counter()
+    for value, count in values.items():
         if found := time_format(value, day_first=day_first):
             formats[found] += count
-    if formats.total() >= 0.95 * total:
-        return _time(cells, formats, day_first=day_first, sure=sure)
-    if all(_HOURS.fullmatch(value) for value in proper) and len(proper) > 1:
-        sql = (
-            "(60 * try_cast(split_part({v}, ':', 1) AS DOUBLE) + try_cast(split_part({v}, ':', 2) AS DOUBLE))"
-        )
+    return formats
+
+
+def _as_moment(cells: Cells, proper: Counter[str], _context: Context) -> Reading | None:
+    """Times in other forms than dates: of day, quarters, digits in a row, seconds since 1970."""
+    if len(proper) > 1 and all(_HOURS.fullmatch(value) for value in proper):
+        hour, minute = (f"try_cast(split_part({{v}}, ':', {place}) AS DOUBLE)" for place in (1, 2))
+        sql = f"(60 * {hour} + {minute})"
         return Reading("number", "clock", "times of day", sql, unit="min after midnight", integer=True)
-    if all(_QUARTER.fullmatch(value) for value in proper) and len(proper) > 1:
+    if len(proper) > 1 and all(_QUARTER.fullmatch(value) for value in proper):
         month = "(3 * try_cast({v}[-1] AS INTEGER) - 2)"
         sql = f"try_cast({{v}}[:4] || '-' || {month} || '-01' AS TIMESTAMP)"
         return Reading("time", "quarter", "a year and a quarter", sql)
-    whole = [value.removesuffix(".0") for value in proper]
-    if len(proper) > 2 and all(_COMPACT.fullmatch(value) for value in whole):
+    if len(proper) > 2 and all(_COMPACT.fullmatch(value.removesuffix(".0")) for value in proper):
         sql = "try_strptime(replace({v}, '.0', ''), '%Y%m%d')"
         return Reading("time", "date", "dates written as YYYYMMDD", sql, formats=["%Y%m%d"])
     if cells.words & TIME_WORDS and all(re.fullmatch(r"\d{9,13}(\.\d+)?", value) for value in proper):
@@ -425,6 +443,23 @@ def _as_time(cells: Cells, proper: Counter[str], context: Context) -> Reading | 
                 sql = f"CASE WHEN {number} < 1e11 THEN make_timestamp(CAST(1e6 * {number} AS BIGINT)) END"
                 return Reading("time", "timestamp", f"{unit} since 1970, by its size and its name", sql)
     return None
+
+
+_SPANISH = re.compile(r"(ene|feb|mar|abr|may|jun|jul|ago|sep|oct|nov|dic)[a-z]*\.?")
+_MONTHS_THERE = {"ene": "jan", "abr": "apr", "ago": "aug", "dic": "dec"}
+_ENGLISH_SQL = (
+    f"regexp_replace(regexp_replace(lower({{v}}), ' del? ', ' ', 'g'), '{_SPANISH.pattern}', '\\1')"
+)
+for _there, _here in _MONTHS_THERE.items():
+    _ENGLISH_SQL = f"replace({_ENGLISH_SQL}, '{_there}', '{_here}')"
+
+
+def _english(text: str) -> str:
+    """A date with a Spanish month as time_format reads it; _ENGLISH_SQL does the same."""
+    text = _SPANISH.sub(r"\1", re.sub(" del? ", " ", text.lower()), count=1)
+    for there, here in _MONTHS_THERE.items():
+        text = text.replace(there, here)
+    return text
 
 
 def _day_first(proper: Counter[str], context: Context) -> tuple[bool, bool]:
