@@ -222,7 +222,7 @@ def parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
         sub.set_defaults(command=command)
         if command in (run, tune):
-            sub.add_argument("--seconds", type=float, default=20.0, help="time to tune for (default: 20)")
+            sub.add_argument("--seconds", type=float, default=60.0, help="time to tune for at most (default: 60)")
         if command in (run, monitor, canary, watch):
             log = os.environ.get("PREDICTION_LOG")
             sub.add_argument(
