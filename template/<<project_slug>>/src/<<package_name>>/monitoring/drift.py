@@ -1,7 +1,7 @@
 """Which inputs and answers moved since training, and which of them look broken.
 
 The champion's manifest keeps the training data as figures of each field, so no training table is needed here.
-Weather and seasons move without anything being wrong: that is worth a note. What no season does is a fault:
+The world moves, with seasons above all, and nothing is wrong: that is worth a note. What no season does is a fault:
 
 - missing: more gaps than in training
 - unseen: values that training never had
