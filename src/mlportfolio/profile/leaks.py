@@ -75,8 +75,7 @@ def leaks(look: Look) -> Iterator[Finding]:
                 "leak",
                 "warning",
                 [column.name],
-                f"{column.name} alone tells {task.target.name} nearly perfectly: {name} {score:.3f} "
-                "on rows that were set apart.",
+                f"{column.name} alone tells {task.target.name} nearly perfectly: {name} {score:.3f}.",
                 "Ask how it comes into the table: if it is known only afterwards, or made from the "
                 "answer, leave it out.",
                 {name: score},
@@ -236,7 +235,7 @@ def _surprise(purity: float, base: float, size: int) -> float:
 
 
 def _alone(look: Look) -> Iterator[tuple[int, tuple[float, str, bool]]]:
-    """For each field how well it tells the target alone, on rows set apart; and whether beyond chance."""
+    """For each field how well it tells the target alone, and whether beyond chance."""
     task, target = look.task, look.target
     if not task or not target:
         return
