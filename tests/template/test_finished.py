@@ -327,6 +327,9 @@ def test_rollback_puts_the_champion_before_back(
     (copy / "params.json").write_text(json.dumps(changed(parameters)))
     code, output = stage(finished_project, copy, outside, "retrain")
     assert code == 0, output[-2000:]
+    assert json.loads(champion.read_text())["version"] == manifest["version"]  # it is tried first
+    code, output = stage(finished_project, copy, outside, "canary", "promote")
+    assert code == 0, output
     assert json.loads(champion.read_text())["version"] != manifest["version"]
 
     code, output = stage(finished_project, copy, outside, "rollback")

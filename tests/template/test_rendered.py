@@ -204,9 +204,11 @@ def test_a_project_has_no_word_of_another_domain(domain: str, render: Render) ->
                 "Dockerfile",
                 "compose.yaml",
                 ".dockerignore",
+                "deploy/vm/.gitignore",
                 "deploy/vm/Caddyfile",
                 "deploy/vm/README.md",
                 "deploy/vm/compose.yaml",
+                "deploy/vm/main.tf",
                 "monitoring/alerts.yml",
                 "monitoring/alerts_test.yml",
                 "monitoring/grafana/dashboard.json",
@@ -215,7 +217,10 @@ def test_a_project_has_no_word_of_another_domain(domain: str, render: Render) ->
                 "monitoring/prometheus.yml",
             },
         ),
-        ({"ci": "none"}, {".github/workflows/ci.yml", ".github/workflows/retrain.yml"}),
+        (
+            {"ci": "none"},
+            {".github/dependabot.yml", ".github/workflows/ci.yml", ".github/workflows/retrain.yml"},
+        ),
         ({"licence": "none"}, {"LICENSE"}),
     ],
 )
