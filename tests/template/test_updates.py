@@ -87,7 +87,10 @@ def files(folder: Path) -> dict[str, tuple[bytes, int]]:
 def owned(template: Path, name: str) -> bool:
     """Whether no update touches a file."""
     entries = yaml.safe_load((template / "copier.yml").read_text())["_skip_if_exists"]
-    return any(name == entry or (entry.endswith("/") and name.startswith(entry)) for entry in entries)
+    assert all(entry.startswith("/") for entry in entries)
+    return any(
+        f"/{name}" == entry or (entry.endswith("/") and f"/{name}".startswith(entry)) for entry in entries
+    )
 
 
 @pytest.mark.parametrize("case", CASES)

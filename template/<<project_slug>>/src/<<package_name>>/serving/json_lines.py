@@ -41,5 +41,10 @@ def configuration(level: str) -> dict[str, Any]:
         "formatters": {"json": {"()": JsonLines}},
         "handlers": {"output": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}},
         "root": {"level": level, "handlers": ["output"]},
-        "loggers": {PACKAGE: {"level": level}},
+        # A replay in the same process has given uvicorn's a handler of their own, and another level.
+        "loggers": {
+            PACKAGE: {"level": level},
+            "uvicorn": {"level": level, "handlers": [], "propagate": True},
+            "uvicorn.error": {"level": level},
+        },
     }
