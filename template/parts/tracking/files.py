@@ -84,7 +84,7 @@ def fetch_replaced(paths: Paths, folder: Path) -> str:
     replaced = read_record(registry(paths) / str(current))["replaced"]
     if replaced is None:
         raise ProjectError(f"Version {current} is the first champion; there is none to go back to.")
-    shutil.copytree(registry(paths) / str(replaced), folder)
+    shutil.copytree(registry(paths) / str(replaced), folder, ignore=shutil.ignore_patterns("run.json"))
     return str(replaced)
 
 
